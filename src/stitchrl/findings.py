@@ -1,0 +1,51 @@
+"""What was found in a log: each with a code, a severity, the rows and the way out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+SHOWN_ROWS = 5
+
+
+class Severity(StrEnum):
+    ERROR = "error"  # Learning from this log would be wrong.
+    WARNING = "warning"  # Legal, often a mistake.
+    NOTE = "note"  # Something was counted: rows sorted, values imputed, ends assumed.
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact about a log that its owner should know."""
+
+    code: str  # Stable, upper case: "NONFINITE".
+    severity: Severity
+    message: str  # What, where, the rule, and what came instead.
+    remedy: str  # What to do about it.
+    count: int = 0  # Rows concerned; 0 where the whole log or a column is.
+    rows: tuple[int, ...] = ()  # The first few of them, counted from 0.
+
+    def __str__(self) -> str:
+        rows = ""
+        if self.rows:
+            shown = ", ".join(map(str, self.rows))
+            more = ", …" if self.count > len(self.rows) else ""
+            rows = f" ({self.count:,} rows: {shown}{more})"
+        return f"{self.severity} {self.code}: {self.message}{rows} {self.remedy}"
+
+
+def at_rows(
+    code: str, severity: Severity, message: str, remedy: str, *, rows: Sequence[int]
+) -> Finding:
+    """A finding about these rows: all are counted, the first few are shown."""
+    first = tuple(int(row) for row in np.asarray(rows)[:SHOWN_ROWS])
+    return Finding(code, severity, message, remedy, count=len(rows), rows=first)
+
+
+class DataError(ValueError):
+    """A log that cannot be used; carries every finding, not only the first."""
+
+    def __init__(self, findings: Sequence[Finding]):
+        self.findings = tuple(findings)
+        super().__init__("\n".join(map(str, self.findings)))

@@ -1,0 +1,38 @@
+"""Train, selection and certification: disjoint parts of a log, split by group."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stitchrl.dataset import Dataset
+
+SHARES = (0.6, 0.2, 0.2)
+
+
+class Splits(NamedTuple):
+    """Parts of one log that share no group."""
+
+    train: Dataset  # Algorithms and the behavior model learn here.
+    selection: Dataset  # Candidates are ranked here.
+    certification: Dataset  # Looked at once, for the numbers in the verdict.
+
+
+def split(
+    dataset: Dataset, seed: int, shares: tuple[float, float, float] = SHARES
+) -> Splits:
+    """Assign whole groups at random, so that no patient, user or robot is in two parts."""
+    order = np.random.default_rng(seed).permutation(dataset.groups)
+    part = np.empty(dataset.groups, np.int64)
+    cuts = np.round(np.cumsum(shares)[:2] * dataset.groups).astype(int)
+    for number, members in enumerate(np.split(order, cuts)):
+        part[members] = number
+    of_episode = part[dataset.episode_group]
+    return Splits(*(dataset.take_episodes(of_episode == number) for number in range(3)))
+
+
+def folds(dataset: Dataset, seed: int, count: int = 2) -> np.ndarray:
+    """int64 (episodes,): the fold of each episode, whole groups together."""
+    order = np.random.default_rng(seed).permutation(dataset.groups)
+    fold = np.empty(dataset.groups, np.int64)
+    fold[order] = np.arange(dataset.groups) % count
+    return fold[dataset.episode_group]
