@@ -1,0 +1,4 @@
+"""The report: `schema` says what it contains, `render` makes one HTML file of it.
+
+Only numbers and words come in. Nothing here trains, estimates, reads or saves.
+"""
