@@ -1,15 +1,22 @@
 """Loss terms shared by several algorithms, elementwise over a batch."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from stitchrl.networks import Critics
 from stitchrl.types import Scalar
 
 
 def expectile_loss(
     error: Float[Array, "*batch"], expectile: Scalar
 ) -> Float[Array, "*batch"]:
-    """Asymmetric squared error |τ - 1(u < 0)| u², whose minimizer is the τ-expectile."""
+    """Asymmetric squared error |τ - 1(u < 0)| u², whose minimizer is the τ-expectile.
+
+    `error` is target minus prediction: τ > 0.5 punishes predictions that are too low.
+    """
     weight = jnp.where(error < 0, 1 - expectile, expectile)
     return weight * error**2
 
@@ -27,5 +34,35 @@ def bellman_target(
 def ensemble_error(
     q: Float[Array, "*batch ensemble"], target: Float[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-    """Squared error of every member against one target, summed over members."""
+    """Squared error of every member against one target, summed over members (no ½)."""
     return jnp.square(q - target[..., None]).sum(axis=-1)
+
+
+def double_q_value(
+    critics: Critics, target_critics: Critics, observation: Any
+) -> Float[Array, "batch"]:
+    """Q'(s, argmax_a Q(s, a)), both averaged over their ensembles."""
+
+    def value(observation: Any) -> Float[Array, ""]:
+        action = critics.row(observation).mean(axis=0).argmax()
+        return target_critics(observation, action).mean()
+
+    return jax.vmap(value)(observation)
+
+
+def conservative_gap(
+    critics: Critics, observation: Any, action: Any
+) -> Float[Array, "batch ensemble"]:
+    """By how much log Σ_a exp Q(s, a) exceeds Q of the logged action, per critic."""
+
+    def gap(observation: Any, action: Any) -> Float[Array, "ensemble"]:
+        q = critics.row(observation)
+        return jax.nn.logsumexp(q, axis=-1) - q[:, action]
+
+    return jax.vmap(gap)(observation, action)
+
+
+def huber(error: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """½ u² up to |u| = 1, then |u| - ½ (PyTorch's smooth L1)."""
+    size = jnp.abs(error)
+    return jnp.where(size < 1, 0.5 * error**2, size - 0.5)

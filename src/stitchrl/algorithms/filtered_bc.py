@@ -1,0 +1,48 @@
+"""Filtered behavior cloning: imitate the best episodes only.
+
+%BC in Chen et al., 2021 (Decision Transformer; arXiv:2106.01345).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from stitchrl.algorithms.bc import BC
+from stitchrl.experience import Experience, Transition, take
+from stitchrl.tree import hyperparameters
+
+
+class Ranked(NamedTuple):
+    """Experience with the rows of the best episode first."""
+
+    transitions: Transition
+    share: Float[Array, "size"]  # Of all episodes (or steps), up to a row's and with it.
+
+
+@hyperparameters
+class FilteredBC(BC):
+    """Behavior cloning on the best episodes: the yardstick for every other method.
+
+    Update order: the actor, and nothing else.
+    Departures: the share is of episodes; with `by_steps` it is of steps, as in Chen et al.
+    The best episode is always kept.
+    """
+
+    best_share: float = 0.1  # k %, of episodes ranked by undiscounted return.
+    by_steps: bool = False
+
+    def prepare(self, experience: Experience) -> Ranked:
+        order = jnp.argsort(-experience.episode_return, stable=True)
+        ends = experience.episode_end[order]
+        counted = jnp.cumsum(jnp.ones_like(ends) if self.by_steps else ends)
+        # A row counts as its episode does: by what has been counted when it ends.
+        at_end = jnp.where(ends, counted, experience.size)
+        share = jax.lax.cummin(at_end, reverse=True) / counted[-1]
+        return Ranked(take(experience.transitions, order), share)
+
+    def sample(self, data: Any, key: Key[Array, ""]) -> Transition:
+        share = jnp.maximum(self.best_share, data.share[0])
+        kept = jnp.searchsorted(data.share, share, side="right")
+        return take(data.transitions, jax.random.randint(key, (self.batch_size,), 0, kept))

@@ -1,0 +1,121 @@
+"""What training sees of a log, and how minibatches are drawn from it.
+
+Samplers index columns with `column[rows]` only, so the same function runs inside `jit` on
+device arrays and eagerly on NumPy arrays or memory maps larger than the device.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from stitchrl.dataset import Bounds, Dataset
+from stitchrl.findings import DataError, Finding, Severity
+from stitchrl.normalizer import Normalizer, RewardTransform
+from stitchrl.spaces import Continuous, Discrete, Masked, Spec, features
+from stitchrl.tree import pytree
+
+
+class Transition(NamedTuple):
+    """One step of experience. Batches carry a leading `batch` axis on every field."""
+
+    observation: Any  # Float[Array, "*batch observation"], or `Masked`.
+    action: Any  # Float[Array, "*batch action"] in [-1, 1], or Int[Array, "*batch"].
+    reward: Float[Array, "*batch"]
+    next_observation: Any
+    terminated: Bool[Array, "*batch"]  # The MDP ended here: do not bootstrap.
+
+
+@pytree
+class Experience:
+    """Transitions in time order, as arrays that can live on a device."""
+
+    transitions: Transition
+    episode_end: Bool[Array, "size"]  # Terminated or truncated.
+    episode_return: Float[Array, "size"]  # Of the whole episode, on each of its rows.
+    actions: int = 0  # How many, if discrete. Static: a shape cannot tell it.
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        normalizer: Normalizer | None = None,
+        reward_transform: RewardTransform | None = None,
+    ) -> "Experience":
+        """Scale a log for learning.
+
+        Rows whose next observation nobody knows cannot be learned from and are left out
+        (`validate` counts them). Raises `DataError` if no row is left.
+        """
+        kept = dataset.has_next
+        if not kept.any():
+            finding = Finding(
+                "NEXT_UNKNOWN",
+                Severity.ERROR,
+                "No row has a known next observation or ends by termination.",
+                "Keep the observation after the last decision (final_observation), or log "
+                "more than one decision per episode.",
+            )
+            raise DataError([finding])
+        transform = reward_transform or RewardTransform()
+        observation, following = dataset.observation[kept], dataset.next_observation[kept]
+        following = np.where(dataset.terminated[kept, None], observation, following)
+        normalizer = normalizer or Normalizer.identity(observation.shape[1])
+        scale = jax.vmap(normalizer)
+        seen, next_seen = scale(jnp.asarray(observation)), scale(jnp.asarray(following))
+        valid = dataset.valid_actions
+        if valid is not None:
+            final = dataset.final_valid_actions
+            final = np.ones_like(valid[: dataset.episodes]) if final is None else final
+            next_valid = dataset.next_column(valid, final)
+            next_valid |= ~next_valid.any(axis=1, keepdims=True)  # After the end: any.
+            seen = Masked(seen, jnp.asarray(valid[kept]))
+            next_seen = Masked(next_seen, jnp.asarray(next_valid[kept]))
+        action, is_continuous = dataset.action[kept], isinstance(dataset.actions, Bounds)
+        if isinstance(dataset.actions, Bounds):
+            action = dataset.actions.to_unit(action).astype(np.float32)
+        returns = dataset.returns()[dataset.episode][kept]
+        return cls(
+            transitions=Transition(
+                observation=seen,
+                action=jnp.asarray(action),
+                reward=jnp.asarray(transform(dataset.reward[kept]), jnp.float32),
+                next_observation=next_seen,
+                terminated=jnp.asarray(dataset.terminated[kept]),
+            ),
+            episode_end=jnp.asarray(dataset.episode_end[kept]),
+            episode_return=jnp.asarray(returns, jnp.float32),
+            actions=0 if is_continuous else dataset.actions.count,
+        )
+
+    @property
+    def size(self) -> int:
+        return self.episode_end.shape[0]
+
+    @property
+    def spec(self) -> Spec:
+        observation, action = self.transitions.observation, self.transitions.action
+        space = Discrete(self.actions) if self.actions else Continuous(action.shape[-1])
+        return Spec(features(observation).shape[-1], space)
+
+
+def take(columns: Any, rows: Any) -> Any:
+    """Rows of every column, whether the columns are on the device or on the host."""
+    return jax.tree.map(lambda column: column[rows], columns)
+
+
+def sample_transitions(
+    experience: Experience, key: Key[Array, ""], batch_size: int
+) -> Transition:
+    """Draw `batch_size` transitions uniformly, with replacement."""
+    rows = jax.random.randint(key, (batch_size,), 0, experience.size)
+    return take(experience.transitions, rows)
+
+
+def away_from_bounds(batch: Transition, margin: float = 1e-5) -> Transition:
+    """The batch with continuous actions `margin` inside ±1; discrete ones as they are."""
+    if jnp.issubdtype(batch.action.dtype, jnp.integer):
+        return batch
+    return batch._replace(action=jnp.clip(batch.action, -1 + margin, 1 - margin))

@@ -1,0 +1,57 @@
+"""Scaling of observations, and of rewards: learned or chosen once, recorded, used again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from stitchrl.dataset import Dataset
+from stitchrl.tree import pytree
+
+SMALLEST_STD = 1e-3  # Added to every std, as in the TD3+BC authors' code.
+
+
+@pytree
+class Normalizer:
+    """Maps observations to mean 0 and standard deviation about 1; missing becomes the mean.
+
+    It travels with the policy: whatever acts later scales its input the same way.
+    """
+
+    mean: Float[Array, "features"]
+    scale: Float[Array, "features"]
+
+    @classmethod
+    def fit(cls, dataset: Dataset) -> "Normalizer":
+        """Mean and standard deviation over the rows of `dataset` (the training split)."""
+        observation = dataset.observation.astype(np.float64)
+        mean = np.nan_to_num(np.nanmean(observation, axis=0))
+        scale = np.nan_to_num(np.nanstd(observation, axis=0)) + SMALLEST_STD
+        return cls(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32))
+
+    @classmethod
+    def identity(cls, size: int) -> "Normalizer":
+        """Leaves observations as they are (but for missing values, which become 0)."""
+        return cls(jnp.zeros(size), jnp.ones(size))
+
+    def __call__(self, observation: Any) -> Float[Array, "features"]:
+        """Scale one observation; NaN (not measured) becomes 0."""
+        scaled = (observation - self.mean) / self.scale
+        return jnp.where(jnp.isnan(scaled), 0.0, scaled)
+
+
+@dataclass(frozen=True)
+class RewardTransform:
+    """What learning sees instead of the raw reward: scale * reward + shift.
+
+    Evaluation always uses raw rewards, so values in a report are in the log's own units.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+    name: str = "raw"
+
+    def __call__(self, reward: np.ndarray) -> np.ndarray:
+        return self.scale * reward + self.shift

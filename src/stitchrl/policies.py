@@ -1,0 +1,212 @@
+"""Policies for one observation: what training hands out.
+
+Every policy can `sample`. Some have a `mode`, some a `log_prob`; whoever needs those says
+so in its signature. `log_prob` is always the density of what `sample` draws, so that
+importance weights are exact; `log_likelihood` is what maximum likelihood maximizes, and
+differs from it only where the authors of a method clip samples and not densities.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.stats import norm
+from jaxtyping import Array, Float, Int, Key
+
+from stitchrl.networks import MLP, ActionTable, Critics, Hidden
+from stitchrl.normalizer import Normalizer
+from stitchrl.spaces import Continuous, Discrete, Masked, Spec
+from stitchrl.tree import pytree
+from stitchrl.types import Scalar
+
+LOG_STD_RANGE = (-5.0, 2.0)
+
+
+@pytree
+class Gaussian:
+    """Gaussian around tanh(network), truncated to [-1, 1]; one log-std per action."""
+
+    mlp: MLP
+    log_std: Float[Array, "action"]
+
+    @classmethod
+    def create(cls, key: Key[Array, ""], spec: Spec, hidden: Hidden) -> "Gaussian":
+        size = spec.action.size  # pyright: ignore[reportAttributeAccessIssue]
+        mlp = MLP.create(key, (spec.observation, *hidden, size))
+        return cls(mlp, jnp.zeros(size))
+
+    @property
+    def std(self) -> Float[Array, "action"]:
+        return jnp.exp(jnp.clip(self.log_std, *LOG_STD_RANGE))
+
+    def mode(self, observation: Any) -> Float[Array, "action"]:
+        return jnp.tanh(self.mlp(observation))
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Float[Array, "action"]:
+        mean, std = self.mode(observation), self.std
+        low, high = (-1.0 - mean) / std, (1.0 - mean) / std
+        noise = jax.random.truncated_normal(key, low, high)
+        return jnp.clip(mean + std * noise, -1.0, 1.0)  # Against rounding only.
+
+    def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
+        """Of the truncated Gaussian that `sample` draws from."""
+        mean, std = self.mode(observation), self.std
+        inside = norm.cdf((1.0 - mean) / std) - norm.cdf((-1.0 - mean) / std)
+        return (norm.logpdf(action, mean, std) - jnp.log(inside)).sum()
+
+    def log_likelihood(self, observation: Any, action: Any) -> Float[Array, ""]:
+        """Of the Gaussian before truncation: what the authors' codes maximize."""
+        return norm.logpdf(action, self.mode(observation), self.std).sum()
+
+
+@pytree
+class SquashedGaussian:
+    """tanh of a Gaussian whose mean and log-std both depend on the observation."""
+
+    mlp: MLP
+
+    @classmethod
+    def create(cls, key: Key[Array, ""], spec: Spec, hidden: Hidden) -> "SquashedGaussian":
+        size = spec.action.size  # pyright: ignore[reportAttributeAccessIssue]
+        return cls(MLP.create(key, (spec.observation, *hidden, 2 * size)))
+
+    def parameters(self, observation: Any):
+        mean, log_std = jnp.split(self.mlp(observation), 2)
+        return mean, jnp.exp(jnp.clip(log_std, *LOG_STD_RANGE))
+
+    def mode(self, observation: Any) -> Float[Array, "action"]:
+        return jnp.tanh(self.parameters(observation)[0])
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Float[Array, "action"]:
+        return self.sample_and_log_prob(observation, key)[0]
+
+    def sample_and_log_prob(self, observation: Any, key: Key[Array, ""]):
+        mean, std = self.parameters(observation)
+        noise = jax.random.normal(key, mean.shape)
+        before = mean + std * noise  # Kept: atanh of a saturated action is infinite.
+        density = norm.logpdf(noise) - jnp.log(std) - _log_slope(before)
+        return jnp.tanh(before), density.sum()
+
+    def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
+        mean, std = self.parameters(observation)
+        before = jnp.arctanh(jnp.clip(action, -1 + 1e-6, 1 - 1e-6))
+        return (norm.logpdf(before, mean, std) - _log_slope(before)).sum()
+
+    log_likelihood = log_prob
+
+
+def _log_slope(before: Float[Array, "action"]) -> Float[Array, "action"]:
+    """log d tanh(x)/dx, without cancellation for large |x|."""
+    return 2 * (jnp.log(2.0) - before - jax.nn.softplus(-2 * before))
+
+
+@pytree
+class Categorical:
+    """Softmax over discrete actions; forbidden ones have probability zero."""
+
+    logits: ActionTable
+
+    @classmethod
+    def create(cls, key: Key[Array, ""], spec: Spec, hidden: Hidden) -> "Categorical":
+        return cls(ActionTable.create(key, spec, hidden))
+
+    def mode(self, observation: Any) -> Int[Array, ""]:
+        return self.logits.row(observation).argmax()
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Int[Array, ""]:
+        return jax.random.categorical(key, self.logits.row(observation))
+
+    def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
+        return jax.nn.log_softmax(self.logits.row(observation))[action]
+
+    log_likelihood = log_prob
+
+
+@pytree
+class Greedy:
+    """The discrete action of largest mean Q."""
+
+    critics: Critics
+
+    def mode(self, observation: Any) -> Int[Array, ""]:
+        return self.critics.row(observation).mean(axis=0).argmax()
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Int[Array, ""]:
+        del key
+        return self.mode(observation)
+
+
+@pytree
+class GreedyAmong:
+    """The discrete action of largest Q among those the imitation finds likely enough."""
+
+    critics: Critics
+    imitation: Categorical
+    threshold: Scalar  # Of the probability relative to the likeliest action's.
+
+    def mode(self, observation: Any) -> Int[Array, ""]:
+        q = self.critics.row(observation).mean(axis=0)
+        return jnp.where(self.is_likely(observation), q, -jnp.inf).argmax()
+
+    def is_likely(self, observation: Any) -> Any:
+        """Bool[Array, "actions"]: β̂(a|s) > threshold · max β̂(·|s)."""
+        return likely_actions(self.imitation, observation, self.threshold)
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Int[Array, ""]:
+        del key
+        return self.mode(observation)
+
+
+def likely_actions(imitation: Categorical, observation: Any, threshold: Scalar) -> Any:
+    """Actions whose probability exceeds `threshold` times the largest one."""
+    logits = imitation.logits.row(observation)
+    return jnp.exp(logits - logits.max()) > threshold
+
+
+@pytree
+class Deterministic:
+    """A single action in [-1, 1] for each observation."""
+
+    mlp: MLP
+
+    @classmethod
+    def create(cls, key: Key[Array, ""], spec: Spec, hidden: Hidden) -> "Deterministic":
+        size = spec.action.size  # pyright: ignore[reportAttributeAccessIssue]
+        return cls(MLP.create(key, (spec.observation, *hidden, size)))
+
+    def mode(self, observation: Any) -> Float[Array, "action"]:
+        return jnp.tanh(self.mlp(observation))
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Float[Array, "action"]:
+        del key
+        return self.mode(observation)
+
+
+@pytree
+class Normalized:
+    """A policy that reads raw observations: scales them as they were in training."""
+
+    policy: Any
+    normalizer: Normalizer
+
+    def scale(self, observation: Any) -> Any:
+        if isinstance(observation, Masked):
+            return observation._replace(features=self.normalizer(observation.features))
+        return self.normalizer(observation)
+
+    def mode(self, observation: Any) -> Any:
+        return self.policy.mode(self.scale(observation))
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Any:
+        return self.policy.sample(self.scale(observation), key)
+
+    def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
+        return self.policy.log_prob(self.scale(observation), action)
+
+
+LIKELIHOOD_POLICY = {Continuous: Gaussian, Discrete: Categorical}
+
+
+def likelihood_policy(key: Key[Array, ""], spec: Spec, hidden: Hidden):
+    """The usual policy with a likelihood for this kind of action."""
+    return LIKELIHOOD_POLICY[type(spec.action)].create(key, spec, hidden)
