@@ -17,7 +17,7 @@ from pydantic import (
 
 
 class Part(BaseModel):
-    """A frozen piece of `report.json`; unknown fields and non-finite numbers are refused."""
+    """A frozen piece of `report.json`; refuses unknown fields and non-finite numbers."""
 
     model_config = ConfigDict(
         extra="forbid",

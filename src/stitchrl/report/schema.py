@@ -20,8 +20,8 @@ from stitchrl.report.decide import (
     ActionChange,
     Decide,
     Decision,
-    Estimates,
     EstimateRow,
+    Estimates,
     OwnEstimate,
     Reason,
     Refusal,
@@ -37,7 +37,6 @@ from stitchrl.report.numbers import (
     Part,
     Share,
     Trust,
-    Unbounded,
 )
 from stitchrl.report.training import (
     AlgorithmTraining,

@@ -74,7 +74,7 @@ class Agreement(Part):
 
 
 class Disagreement(Part):
-    """`share[i][j]` of certification rows, on which two policies choose different actions."""
+    """`share[i][j]` of certification rows on which two policies act differently."""
 
     policies: Many[str]
     share: Many[Many[Share]]
