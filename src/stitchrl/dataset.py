@@ -85,6 +85,9 @@ class Dataset:
     return_bounds: tuple[float, float] | None = None  # Declared, of a whole episode.
     horizon: int | None = None  # Declared longest episode, in steps.
     may_be_missing: tuple[str, ...] = ()  # Features in which NaN means "not measured".
+    row: np.ndarray | None = (
+        None  # int64 (size,): where each decision stands in the source.
+    )
     notes: tuple[Finding, ...] = ()  # What the reader counted, sorted or assumed.
 
     @classmethod
@@ -164,6 +167,7 @@ class Dataset:
         _require_shape("final_observation", final_observation, (episodes, width))
         if not is_discrete:
             _require_shape("action", action, (size, actions.size))
+        columns.setdefault("row", np.arange(size))
         if feature_names is None:
             feature_names = tuple(f"x{i}" for i in range(width))
         return cls(
@@ -284,7 +288,7 @@ class Dataset:
         """SHA-256 of every column and declaration: equal exactly for equal logs."""
         digest = hashlib.sha256()
         for entry in fields(self):
-            if entry.name == "notes":
+            if entry.name in ("notes", "row"):
                 continue
             value = getattr(self, entry.name)
             parts = value.items() if isinstance(value, Mapping) else [("", value)]
@@ -304,14 +308,13 @@ _OPTIONAL = {
     "propensity": np.float64,
     "valid_actions": bool,
     "state_id": np.int64,
+    "row": np.int64,
 }
 _PER_ROW = (
     "observation action reward terminated truncated step time propensity "
-    "valid_actions state_id"
+    "valid_actions state_id row"
 ).split()
-_PER_EPISODE = (
-    "episode_id final_observation final_valid_actions final_state_id"
-).split()
+_PER_EPISODE = ("episode_id final_observation final_valid_actions final_state_id").split()
 
 
 def _require_same_length(columns: Mapping[str, np.ndarray], size: int) -> None:

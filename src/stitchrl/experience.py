@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from stitchrl.dataset import Bounds, Dataset
+from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.normalizer import Normalizer, RewardTransform
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec, features
@@ -35,6 +35,7 @@ class Experience:
     transitions: Transition
     episode_end: Bool[Array, "size"]  # Terminated or truncated.
     episode_return: Float[Array, "size"]  # Of the whole episode, on each of its rows.
+    row: Int[Array, "size"]  # Where each transition stands in the source.
     actions: int = 0  # How many, if discrete. Static: a shape cannot tell it.
 
     @classmethod
@@ -73,9 +74,9 @@ class Experience:
             next_valid |= ~next_valid.any(axis=1, keepdims=True)  # After the end: any.
             seen = Masked(seen, jnp.asarray(valid[kept]))
             next_seen = Masked(next_seen, jnp.asarray(next_valid[kept]))
-        action, is_continuous = dataset.action[kept], isinstance(dataset.actions, Bounds)
-        if isinstance(dataset.actions, Bounds):
-            action = dataset.actions.to_unit(action).astype(np.float32)
+        action, space = dataset.action[kept], dataset.actions
+        if isinstance(space, Bounds):
+            action = space.to_unit(action).astype(np.float32)
         returns = dataset.returns()[dataset.episode][kept]
         return cls(
             transitions=Transition(
@@ -87,7 +88,8 @@ class Experience:
             ),
             episode_end=jnp.asarray(dataset.episode_end[kept]),
             episode_return=jnp.asarray(returns, jnp.float32),
-            actions=0 if is_continuous else dataset.actions.count,
+            row=jnp.asarray(dataset.row[kept], jnp.int32),
+            actions=space.count if isinstance(space, Choices) else 0,
         )
 
     @property

@@ -204,6 +204,16 @@ class Normalized:
         return self.policy.log_prob(self.scale(observation), action)
 
 
+def action_probabilities(
+    policy: Any, observation: Any, count: int
+) -> Float[Array, "actions"]:
+    """How likely each of `count` discrete actions is, when the policy is sampled."""
+    actions = jnp.arange(count)
+    if hasattr(policy, "log_prob"):
+        return jnp.exp(jax.vmap(policy.log_prob, (None, 0))(observation, actions))
+    return jax.nn.one_hot(policy.mode(observation), count)
+
+
 LIKELIHOOD_POLICY = {Continuous: Gaussian, Discrete: Categorical}
 
 

@@ -1,6 +1,6 @@
 """Conservative Q-learning, CQL(H) (Kumar et al., 2020; arXiv:2006.04779)."""
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +51,7 @@ class CQL(SAC):
     def weight_optimizer(self) -> optax.GradientTransformation:
         return optax.adam(self.weight_learning_rate)
 
-    def init(self, key: Key[Array, ""], spec: Spec) -> CQLState:
+    def init(self, key: Key[Array, ""], spec: Spec) -> Any:
         weight = Multiplier.create(self.initial_weight)
         weight = Learner.create(weight, self.weight_optimizer)
         return CQLState(**super().init(key, spec)._asdict(), weight=weight)

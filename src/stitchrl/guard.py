@@ -1,0 +1,83 @@
+"""When numbers stop being finite: replay the chunk and name where it began."""
+
+import dataclasses
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stitchrl.algorithms.base import Trainable
+from stitchrl.experience import Experience, Transition
+from stitchrl.population import all_finite
+from stitchrl.train import Run, keys_of, prepare
+
+SHOWN = 5
+
+
+class Incident(NamedTuple):
+    """The first update of a run that produced a NaN or an infinity."""
+
+    update: int  # Counted from 0 over the whole run.
+    quantities: tuple[str, ...]  # Metrics and parts of the state, in alphabetical order.
+    rows: tuple[int, ...]  # In the source: the first few rows of that update's batch.
+    batch_size: int
+
+    def __str__(self) -> str:
+        rows = ", ".join(map(str, self.rows))
+        return (
+            f"stopped: {', '.join(self.quantities)} became infinite or undefined at update "
+            f"{self.update:,} (its batch of {self.batch_size} began with source rows "
+            f"{rows}). The last finite state was kept. Lower the learning rate, or look at "
+            "these rows for extreme rewards."
+        )
+
+
+def find_incident(
+    algorithm: Trainable, experience: Experience, run: Run, steps: int
+) -> Incident:
+    """Replay `steps` updates from `run`, the last finite state of a member.
+
+    Raises `RuntimeError` if the replay stays finite.
+    """
+    flags = _finite_flags(algorithm, prepare(algorithm, experience), run, steps)
+    flags = {name: np.asarray(flag) for name, flag in flags.items()}
+    bad = ~np.stack(list(flags.values()))
+    if not bad.any():
+        raise RuntimeError(
+            "A member became non-finite, but the replay of the chunk did not: the machine "
+            "may be faulty. Run `stitchrl doctor` and resume."
+        )
+    offset = int(bad.any(axis=0).argmax())
+    quantities = sorted(name for name, flag in flags.items() if not flag[offset])
+    update = int(run.step) + offset
+    rows = rows_of_update(algorithm, experience, run, update)
+    first = tuple(int(row) for row in rows[:SHOWN])
+    return Incident(update, tuple(quantities), first, len(rows))
+
+
+@partial(jax.jit, static_argnames="steps")
+def _finite_flags(algorithm, data, run, steps):
+    def step(state, i):
+        sample_key, update_key = keys_of(run.key, i)
+        batch = algorithm.sample(data, sample_key)
+        state, metrics = algorithm.update(state, batch, update_key)
+        parts = metrics | state._asdict()
+        return state, {name: all_finite(part) for name, part in parts.items()}
+
+    return jax.lax.scan(step, run.state, run.step + jnp.arange(steps))[1]
+
+
+def rows_of_update(
+    algorithm: Trainable, experience: Experience, run: Run, update: int
+) -> np.ndarray:
+    """int (batch,): the source rows that update number `update` of this run was given.
+
+    Samplers only index columns, so drawing from a column of row numbers tells them.
+    """
+    transitions: Transition = experience.transitions._replace(reward=experience.row)
+    numbered = dataclasses.replace(experience, transitions=transitions)
+    sample_key, _ = keys_of(run.key, update)
+    batch = algorithm.sample(prepare(algorithm, numbered), sample_key)
+    return np.asarray(batch.reward)

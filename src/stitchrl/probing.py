@@ -1,0 +1,89 @@
+"""What a run is worth in its own eyes, and how it does on transitions it never saw."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from stitchrl.algorithms.base import HasActionValue
+from stitchrl.dataset import Dataset
+from stitchrl.experience import Experience, Transition, take
+from stitchrl.learner import Metrics
+from stitchrl.networks import Critics
+from stitchrl.normalizer import Normalizer
+from stitchrl.policies import action_probabilities
+from stitchrl.spaces import Masked
+from stitchrl.train import probe as losses_on
+
+PROBE_SIZE = 2048
+
+
+class Probe(NamedTuple):
+    """Fixed held-out experience on which every member is measured after each chunk."""
+
+    batch: Transition
+    starts: Any  # First observations of held-out episodes.
+    key: Key[Array, ""]
+
+
+def make_probe(
+    held_out: Dataset, normalizer: Normalizer, *, seed: int, size: int = PROBE_SIZE
+) -> Probe:
+    """Draw a probe of at most `size` transitions and starts from a held-out split."""
+    experience = Experience.of(held_out, normalizer)
+    row_key, start_key, key = jax.random.split(jax.random.key(seed), 3)
+
+    def some(key: Key[Array, ""], rows: Int[Array, "rows"]) -> Int[Array, "some"]:
+        return jax.random.permutation(key, rows)[:size]
+
+    starts = jnp.asarray(held_out.observation[held_out.first_row])
+    starts = jax.vmap(normalizer)(starts)
+    if held_out.valid_actions is not None:
+        starts = Masked(starts, jnp.asarray(held_out.valid_actions[held_out.first_row]))
+    return Probe(
+        batch=take(experience.transitions, some(row_key, jnp.arange(experience.size))),
+        starts=take(starts, some(start_key, jnp.arange(held_out.episodes))),
+        key=key,
+    )
+
+
+def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
+    """Metrics of one member, given as (algorithm, state).
+
+    `held_out/...`: what training reports, on held-out transitions. Where the algorithm
+    learns Q: `q/logged` and `q/policy`, Q at held-out observations for the logged and the
+    policy's actions, and `own_estimate`, the value it promises from held-out starts
+    (discounted, in rewards as learning sees them).
+    """
+    algorithm, state = member
+    metrics = losses_on(algorithm, state, probe.batch, probe.key)
+    metrics = {f"held_out/{name}": value for name, value in metrics.items()}
+    if isinstance(algorithm, HasActionValue):
+        critics, policy = algorithm.action_value(state), algorithm.policy(state)
+        batch = probe.batch
+        logged = jax.vmap(critics)(batch.observation, batch.action).min(axis=-1)
+        metrics["q/logged"] = logged.mean()
+        observation, key = batch.observation, probe.key
+        metrics["q/policy"] = value_of(critics, policy, observation, key).mean()
+        metrics["own_estimate"] = value_of(critics, policy, probe.starts, key).mean()
+    return metrics
+
+
+def value_of(
+    critics: Critics, policy: Any, observation: Any, key: Key[Array, ""]
+) -> Float[Array, "batch"]:
+    """E min_i Q_i(s, a), a from the policy: exact for discrete actions, else one sample."""
+
+    def discrete(observation: Any) -> Float[Array, ""]:
+        q = critics.row(observation).min(axis=0)
+        probability = action_probabilities(policy, observation, q.shape[0])
+        return jnp.where(probability > 0, probability * q, 0.0).sum()
+
+    def continuous(observation: Any, key: Key[Array, ""]) -> Float[Array, ""]:
+        return critics(observation, policy.sample(observation, key)).min()
+
+    if hasattr(critics.members, "row"):
+        return jax.vmap(discrete)(observation)
+    size = jax.tree.leaves(observation)[0].shape[0]
+    return jax.vmap(continuous)(observation, jax.random.split(key, size))
