@@ -1,0 +1,1 @@
+"""Problems whose answers are known exactly: what estimators and learners are held to."""
