@@ -1,0 +1,51 @@
+# Needs Python 3.11 or newer with pip, and nothing else: every target sets itself up.
+PYTHON ?= python3
+export PYTHON
+
+.PHONY: demo test lint format lock bench-speed bench-demo bench-resume bench-bitflips \
+	bench-coverage
+
+demo: ## From simulated patients to a report on whether to change their treatment.
+	@.ci/set-up .venv runtime
+	@.venv/bin/stitchrl demo --out demo
+
+test: ## Everything that must hold: format, lint, spelling, types, tests.
+	@.ci/set-up .venv test
+	@start=$$(date +%s); $(checks) && .venv/bin/python -m pytest $(ARGS); status=$$?; \
+	echo "make test took $$(($$(date +%s) - start)) s, set-up not counted."; exit $$status
+
+lint: ## The part of `make test` that takes seconds.
+	@.ci/set-up .venv test
+	@$(checks)
+
+checks = .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . \
+	&& .venv/bin/codespell && .venv/bin/basedpyright --level error
+
+format: ## Lay out the code and mend what can be mended mechanically.
+	@.ci/set-up .venv test
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+bench-speed: ## Speed beside d3rlpy and beside what the machine can do.
+	@.ci/set-up .venv-bench bench
+	@.venv-bench/bin/python benchmarks/speed.py $(ARGS)
+
+bench-demo bench-resume bench-bitflips bench-coverage: bench-%: ## Longer proofs.
+	@.ci/set-up .venv runtime
+	@.venv/bin/python benchmarks/$*.py $(ARGS)
+
+# `make lock ARGS=--upgrade` moves to the newest versions allowed, else only what the .in
+# files demand changes.
+lock: ## Write requirements/*.txt from requirements/*.in.
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@$(compile) requirements/runtime.in --output-file requirements/runtime.txt $(ARGS)
+	@$(compile) requirements/test.in --output-file requirements/test.txt $(ARGS) \
+		--constraints requirements/runtime.txt
+	@echo "torch ; sys_platform == 'nowhere'" > .venv-lock/without-torch.in
+	@$(compile) requirements/bench.in --output-file requirements/bench.txt $(ARGS) \
+		--constraints requirements/runtime.txt \
+		--override .venv-lock/without-torch.in --no-emit-package torch
+
+compile = .venv-lock/bin/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-package stitchrl
