@@ -135,8 +135,8 @@ HASH = r"    --hash=sha256:[0-9a-f]{64}( \\)?"
 
 
 def pins(path: Path) -> set[str]:
-    lines = path.read_text().splitlines()
-    return {line.removesuffix(" \\") for line in lines if not line.startswith(" ")}
+    """`name==version` of every line; where they apply may differ between files."""
+    return set(re.findall(r"^[\w.-]+==[\w.]+", path.read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=relative)
