@@ -67,7 +67,8 @@ def imports(path: Path) -> Iterator[str]:
             )
             for alias in node.names:
                 deeper = f"{node.module}.{alias.name}"
-                yield deeper if deeper in MODULES else str(node.module)
+                is_name = deeper.startswith("stitchrl.") and deeper not in MODULES
+                yield str(node.module) if is_name else deeper
 
 
 def own_imports(path: Path) -> list[str]:
@@ -101,7 +102,7 @@ def test_imports_point_down(path: Path):
             "that defines them."
         )
         there = part(name)
-        assert there == here or HEIGHT[there] <= HEIGHT[here], (
+        assert there == here or HEIGHT.get(there, 0) <= HEIGHT.get(here, 0), (
             f"{relative(path)} imports {name}, but '{there}' stands above '{here}' in "
             "docs/architecture.md. Move what both need down, or pass it as an argument."
         )
@@ -121,16 +122,12 @@ def parts_below(limit: str) -> set[str]:
     return {name for name, height in HEIGHT.items() if height < HEIGHT[limit]}
 
 
-ALL = set(HEIGHT)
 # Part -> (parts of stitchrl it may import, modules from elsewhere it may not).
 NARROWER = {
-    "sources": (
-        {"dataset", "validation", "findings", "spaces"},
-        {"jax", "optax"},
-    ),
+    "sources": ({"dataset", "validation", "findings", "spaces"}, {"jax", "optax"}),
     "rollout": ({"policies", "spaces", "types"}, set()),
     "algorithms": (
-        parts_below("algorithms") - {"sources"},
+        parts_below("algorithms") - {"sources", "problems"},
         {"os", "argparse", "logging", "random", "numpy.random", "gymnasium", "time"},
     ),
     "report": (
@@ -158,10 +155,15 @@ def test_parts_that_may_import_less(name: str):
 
 
 # Module from elsewhere -> the only part of stitchrl that may import it.
-ONLY_IN = {"duckdb": "sources", "h5py": "sources", "safetensors": "artifacts"}
+ONLY_IN = {
+    "duckdb": "sources",
+    "h5py": "sources",
+    "safetensors": "artifacts",
+    "torch": "none: only benchmarks",
+}
 
 
-def test_files_are_opened_in_one_place():
+def test_some_libraries_have_one_place():
     for module, path in MODULES.items():
         for imported in imports(path):
             place = ONLY_IN.get(imported.split(".")[0], part(module))
@@ -200,15 +202,7 @@ def test_banned_names(path: Path):
     assert not found, "\n".join(found)
 
 
-RUNS_CODE_FROM_DATA = {
-    "pickle",
-    "cPickle",
-    "cloudpickle",
-    "dill",
-    "joblib",
-    "shelve",
-    "marshal",
-}
+RUNS_CODE_FROM_DATA = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=relative)
@@ -228,18 +222,10 @@ def test_nothing_runs_code_from_data(path: Path):
 
 @pytest.mark.parametrize("path", PYTHON, ids=relative)
 def test_annotations_are_values(path: Path):
-    assert "__future__" not in set(imports(path)), (
+    assert "__future__.annotations" not in set(imports(path)), (
         f"{relative(path)}: `from __future__ import annotations` turns types into strings; "
         "`hyperparameters` and jaxtyping need the types."
     )
-
-
-def test_no_torch():
-    for path in SOURCES:
-        wrong = [name for name in imports(path) if is_at_or_below(name, {"torch"})]
-        assert not wrong, (
-            f"{relative(path)} imports {wrong}: only benchmarks compare with it."
-        )
 
 
 def test_algorithms_draw_from_keys_only():
@@ -255,9 +241,8 @@ def test_algorithms_draw_from_keys_only():
 
 
 def test_no_file_is_called_utils():
-    wrong = [
-        relative(path) for path in PYTHON if re.search(r"utils?|helpers|misc", path.stem)
-    ]
+    nameless = re.compile(r"(.*_)?(utils?|helpers?|misc)")
+    wrong = [relative(path) for path in PYTHON if nameless.fullmatch(path.stem)]
     assert not wrong, f"{wrong}: name the file after the one idea in it."
 
 
@@ -276,8 +261,6 @@ def test_files_are_short():
 def registered_algorithms() -> list[type]:
     import stitchrl.algorithms
 
-    if not hasattr(stitchrl.algorithms, "ALGORITHMS"):
-        pytest.skip("stitchrl.algorithms has no ALGORITHMS yet")
     entries = stitchrl.algorithms.ALGORITHMS.values()
     nested = [entry.values() if isinstance(entry, dict) else [entry] for entry in entries]
     return list(dict.fromkeys(cls for classes in nested for cls in classes))
@@ -301,6 +284,6 @@ def test_algorithms_say_where_they_come_from_and_in_which_order_they_update():
         )
         lines = len(path.read_text().splitlines())
         assert lines <= LONGEST_ALGORITHM, (
-            f"{relative(path)} has {lines} lines, more than {LONGEST_ALGORITHM}: must be one "
-            "page; what others need too belongs in losses, networks or policies."
+            f"{relative(path)} has {lines} lines, over {LONGEST_ALGORITHM}: what others need "
+            "too belongs in losses, networks or policies."
         )
