@@ -284,6 +284,6 @@ def test_algorithms_say_where_they_come_from_and_in_which_order_they_update():
         )
         lines = len(path.read_text().splitlines())
         assert lines <= LONGEST_ALGORITHM, (
-            f"{relative(path)} has {lines} lines, over {LONGEST_ALGORITHM}: what others need "
-            "too belongs in losses, networks or policies."
+            f"{relative(path)} has {lines} lines, over {LONGEST_ALGORITHM}: what others "
+            "need too belongs in losses, networks or policies."
         )
