@@ -73,6 +73,7 @@ class Dataset:
     episode_id: np.ndarray  # (episodes,): the name of each episode in the source.
     group_id: np.ndarray  # (groups,): likewise.
     final_observation: np.ndarray  # float32 (episodes, features): NaN where there is none.
+    row: np.ndarray  # int64 (size,): where each decision stands in the source.
     time: np.ndarray | None = None  # float64 (size,)
     propensity: np.ndarray | None = None  # float64 (size,): of the logged action.
     valid_actions: np.ndarray | None = None  # bool (size, count)
@@ -85,9 +86,6 @@ class Dataset:
     return_bounds: tuple[float, float] | None = None  # Declared, of a whole episode.
     horizon: int | None = None  # Declared longest episode, in steps.
     may_be_missing: tuple[str, ...] = ()  # Features in which NaN means "not measured".
-    row: np.ndarray | None = (
-        None  # int64 (size,): where each decision stands in the source.
-    )
     notes: tuple[Finding, ...] = ()  # What the reader counted, sorted or assumed.
 
     @classmethod

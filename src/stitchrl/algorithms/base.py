@@ -42,6 +42,7 @@ class Algorithm(Trainable[State], Protocol[State]):
 class HasActionValue(Protocol):
     """An algorithm that learns Q: its own estimate can be checked against the truth."""
 
+    def policy(self, state: Any) -> Any: ...
     def action_value(self, state: Any) -> Any: ...
 
 

@@ -1,0 +1,119 @@
+"""Fitted Q evaluation with networks (Le, Voloshin and Yue, 2019; arXiv:1903.08738)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from stitchrl.experience import Experience, Transition, take
+from stitchrl.learner import Learner, Metrics, cosine_decay, move_towards
+from stitchrl.losses import bellman_target, ensemble_error
+from stitchrl.networks import Critics
+from stitchrl.spaces import Spec, features
+from stitchrl.tree import hyperparameters, pytree
+from stitchrl.types import Scalar
+
+
+@pytree
+class NextProbabilities:
+    """A policy for discrete actions, at the observation after every transition."""
+
+    rows: Float[Array, "size actions"]
+
+    def value(self, critics: Critics, observation: Any, here: Any) -> Float[Array, ""]:
+        """Σ_a π(a|s') Q(s', a), exactly; forbidden actions have probability 0."""
+        q = critics.each(lambda table: table.unmasked(observation)).mean(axis=0)
+        return (here * q).sum()
+
+
+@pytree
+class NextActions:
+    """A policy for continuous actions: some it would take after every transition."""
+
+    rows: Float[Array, "size samples action"]
+
+    def value(self, critics: Critics, observation: Any, here: Any) -> Float[Array, ""]:
+        """The mean of Q(s', a) over the drawn actions."""
+        q = jax.vmap(critics, in_axes=(None, 0))(features(observation), here)
+        return q.mean()
+
+
+class FQEBatch(NamedTuple):
+    transition: Transition
+    following: Any  # Of `NextProbabilities` or `NextActions`: what the policy does at s'.
+
+
+class FQEState(NamedTuple):
+    critics: Learner[Critics]
+    target_critics: Critics
+
+
+@hyperparameters
+class FQE:
+    """Fit Q of a given policy by regression on its own next value.
+
+    The policy enters as what it does at every next observation, so that one program
+    evaluates many policies, stochastic ones exactly. Squared loss: a Huber loss would
+    converge to a median. Next values are clipped to the bounds of the return-to-go.
+    Update order: the critic, against the old target critic; then the target critic.
+    """
+
+    following: NextProbabilities | NextActions
+    low: Scalar = -jnp.inf  # Least and greatest possible return-to-go.
+    high: Scalar = jnp.inf
+    discount: Scalar = 1.0  # γ of the estimand, not of training.
+    target_rate: float = 0.01
+    learning_rate: float = 1e-3  # Falls to 0 as a cosine: an average, not the last noise.
+    total_updates: float = 20_000.0
+    batch_size: int = 256
+    hidden: tuple[int, ...] = (64, 64)
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.adam(cosine_decay(self.learning_rate, self.total_updates))
+
+    def init(self, key: Key[Array, ""], spec: Spec) -> FQEState:
+        critics = Critics.create(key, spec, self.hidden, ensemble=1)
+        return FQEState(Learner.create(critics, self.optimizer), critics)
+
+    def sample(self, data: Experience, key: Key[Array, ""]) -> FQEBatch:
+        rows = jax.random.randint(key, (self.batch_size,), 0, data.size)
+        return FQEBatch(take(data.transitions, rows), self.following.rows[rows])
+
+    def update(
+        self, state: FQEState, batch: FQEBatch, key: Key[Array, ""]
+    ) -> tuple[FQEState, Metrics]:
+        del key  # The policy's next actions were drawn beforehand.
+        critics, metrics = state.critics.minimize(
+            self.critic_loss, state.target_critics, batch, optimizer=self.optimizer
+        )
+        targets = move_towards(
+            state.target_critics, source=critics.network, rate=self.target_rate
+        )
+        return FQEState(critics, targets), metrics
+
+    def critic_loss(self, critics: Critics, target_critics: Critics, batch: FQEBatch):
+        """Regress Q(s, a) to r + γ E_π Q'(s', a')."""
+        transition = batch.transition
+
+        def next_value(observation: Any, here: Any) -> Float[Array, ""]:
+            return self.following.value(target_critics, observation, here)
+
+        next_q = jax.vmap(next_value)(transition.next_observation, batch.following)
+        next_q = jnp.clip(next_q, self.low, self.high)
+        target = bellman_target(
+            transition.reward, transition.terminated, self.discount, next_q
+        )
+        q = jax.vmap(critics)(transition.observation, transition.action)
+        loss = ensemble_error(q, target).mean()
+        return loss, {"critics/loss": loss, "critics/mean": q.mean()}
+
+    def value(self, state: FQEState, observation: Any, here: Any) -> Float[Array, "batch"]:
+        """V^π at observations where the policy does `here` (probabilities or actions)."""
+
+        def one(observation: Any, here: Any) -> Float[Array, ""]:
+            return self.following.value(state.critics.network, observation, here)
+
+        return jnp.clip(jax.vmap(one)(observation, here), self.low, self.high)

@@ -1,0 +1,152 @@
+"""What a run will do: resolved before anything is trained, and written beside results."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stitchrl.algorithms import ALGORITHMS, find
+from stitchrl.spaces import Spec
+from stitchrl.tree import is_static
+
+Number = bool | int | float
+Option = Number | list[int]
+Grid = dict[str, list[Option]]
+
+MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
+
+
+class Plan(BaseModel):
+    """Every choice of a run; the same plan on the same log and machine repeats it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    log: str  # Where the log was read from.
+    mapping: str | None = None  # The mapping file, if one was needed.
+    algorithms: dict[str, Grid] | None = None  # Name -> grid; None: all that fit, {}: none.
+    tabular: bool = True  # Value iteration, where observations have discrete ids.
+    policies: tuple[str, ...] = ()  # External ones: "uniform", "column", a bundle's path.
+    seeds: int = Field(2, ge=1)
+    updates: int = Field(20_000, ge=2)
+    chunk: int = Field(1_000, ge=2)
+    seed: int = 0  # Of splits, members (seed, seed + 1, ...), probes and estimators.
+    discount: float | None = Field(None, gt=0, le=1)  # Of the estimand.
+    horizon: int | None = Field(None, ge=1)
+    margin: float = Field(0.0, ge=0)  # By how much a policy must beat the log.
+    fit_behavior: bool = True  # Where no propensities are logged; else refuse (NO_PROP).
+    fqe_updates: int = Field(20_000, ge=2)
+    strict: bool = False  # Refuse Monte-Carlo returns of truncated episodes.
+    force: bool = False  # Go on in spite of errors in the log, with a banner.
+
+    def resolved(self, spec: Spec) -> "Plan":
+        """The plan with its algorithms named and checked against the log's actions.
+
+        Raises `ValueError` naming what fits, or the field that does not exist.
+        """
+        wanted = self.algorithms
+        if wanted is None:
+            kind = type(spec.action)
+            wanted = {name: {} for name, kinds in ALGORITHMS.items() if kind in kinds}
+        if self.updates % self.chunk:
+            raise ValueError(
+                f"The plan's {self.updates:,} updates must be a multiple of its chunk of "
+                f"{self.chunk:,}, so that a resumed run equals an uninterrupted one."
+            )
+        for name, grid in wanted.items():
+            check_grid(name, grid, find(name, spec.action))
+        return self.model_copy(update={"algorithms": wanted})
+
+
+class MemberPlan(NamedTuple):
+    """One run of one algorithm."""
+
+    number: int  # Its directory: members/000.
+    name: str  # In the registry.
+    algorithm: Any
+    seed: int
+    options: dict[str, Option]  # Where it departs from the class's defaults.
+
+    @property
+    def label(self) -> str:
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.name} ({options})" if options else self.name
+
+
+def members(plan: Plan, spec: Spec) -> list[MemberPlan]:
+    """Every combination of algorithm, hyper-parameters and seed of a resolved plan."""
+    assert plan.algorithms is not None
+    found: list[MemberPlan] = []
+    for name, grid in plan.algorithms.items():
+        cls = find(name, spec.action)
+        fields = {field.name for field in dataclasses.fields(cls)}
+        for options in combinations(grid):
+            values: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in options.items()
+            }
+            if "total_updates" in fields:
+                values.setdefault("total_updates", float(plan.updates))
+            for offset in range(plan.seeds):
+                algorithm, seed = cls(**values), plan.seed + offset
+                found.append(MemberPlan(len(found), name, algorithm, seed, options))
+    return found
+
+
+def combinations(grid: Grid) -> Iterator[dict[str, Option]]:
+    """Each point of a grid, the last field varying fastest."""
+    for values in product(*grid.values()):
+        yield dict(zip(grid, values))
+
+
+def check_grid(name: str, grid: Grid, cls: type) -> None:
+    """Raise `ValueError` for a field that does not exist, or a value of the wrong type."""
+    types = {field.name: field.type for field in dataclasses.fields(cls)}
+    for key, values in grid.items():
+        if key not in types:
+            near = difflib.get_close_matches(key, types, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ValueError(
+                f"'{name}' has no hyper-parameter '{key}'.{hint} It has: "
+                f"{', '.join(types)}."
+            )
+        for value in values:
+            if types[key] is float and isinstance(value, (bool, list)):
+                raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
+            if is_static(types[key]) and isinstance(value, float):
+                raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
+
+
+def parse_option(text: str) -> tuple[str, str, list[Option]]:
+    """Read `iql.expectile=.7,.9` or `iql.hidden=64x64` as (algorithm, field, values).
+
+    Raises `ValueError` showing the form expected.
+    """
+    target, equals, values = text.partition("=")
+    name, dot, key = target.strip().partition(".")
+    if not (equals and dot and key and values):
+        raise ValueError(
+            f"An option must look like iql.expectile=.7,.9 or iql.hidden=64x64, "
+            f"but got '{text}'."
+        )
+    return name, key.strip(), [_parse_value(value, text) for value in values.split(",")]
+
+
+def _parse_value(value: str, text: str) -> Option:
+    value = value.strip()
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    for read in (int, float):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    try:
+        return [int(part) for part in value.split("x")]
+    except ValueError:
+        raise ValueError(
+            f"'{value}' in option '{text}' is not a number, true, false, or sizes "
+            "like 64x64."
+        ) from None
