@@ -10,6 +10,7 @@ from stitchrl.dataset import Dataset
 from stitchrl.problems.simulation import RowDraws, Simulated
 
 TIE = 1e-10  # Action values closer than this are equal; the first action is taken.
+ROUNDING, FLOAT32_ROUNDING = 1e-9, 1e-5  # How far probabilities may sum from 1.
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,7 @@ class TabularMDP:
     """A process with S states and A actions whose dynamics are known, in float64.
 
     Build it with `TabularMDP.create`. A policy is an array (S, A) of probabilities; its
-    rows at terminal states are never read, the others are normalized: float32 will do.
+    rows at terminal states are never read. Those rounded to float32 are normalized.
     """
 
     transition: csr_array  # (S·A, S): row s·A + a is P(· | s, a), empty if terminal.
@@ -255,8 +256,9 @@ class TabularMDP:
                 "`valid_actions`. Give it probability 0 there."
             )
         total = policy.sum(axis=1, keepdims=True)
-        _require_distribution("policy", total[~self.terminal], tolerance=1e-5)
-        return policy / np.where(self.terminal[:, None], 1.0, total)
+        _require_distribution("policy", total[~self.terminal], tolerance=FLOAT32_ROUNDING)
+        is_rounded = (total > 0) & (np.abs(total - 1) > ROUNDING)
+        return policy / np.where(is_rounded, total, 1.0)
 
     def _following(self, policy: np.ndarray) -> np.ndarray:
         """P_π (S, S), dense; rows of terminal states are empty."""
@@ -297,7 +299,7 @@ class TabularMDP:
             )
 
 
-def _require_distribution(name: str, sums: np.ndarray, tolerance: float = 1e-9) -> None:
+def _require_distribution(name: str, sums: np.ndarray, tolerance: float = ROUNDING) -> None:
     wrong = np.flatnonzero(~(np.abs(sums - 1) <= tolerance))
     if len(wrong):
         raise ValueError(
