@@ -15,7 +15,6 @@ import stitchrl
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "stitchrl"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
 def relative(path: Path) -> str:
@@ -128,26 +127,3 @@ def test_changelog_keeps_its_form():
         assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", version), version
     kinds = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-
-
-PIN = r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)( ; [^\\/@:]+)? \\"
-HASH = r"    --hash=sha256:[0-9a-f]{64}( \\)?"
-
-
-def pins(path: Path) -> set[str]:
-    """`name==version` of every line; where they apply may differ between files."""
-    return set(re.findall(r"^[\w.-]+==[\w.]+", path.read_text(), re.MULTILINE))
-
-
-@pytest.mark.parametrize("path", LOCKS, ids=relative)
-def test_lock_files_hold_names_versions_and_hashes_only(path: Path):
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        assert re.fullmatch(PIN, line) or re.fullmatch(HASH, line), f"{number}: {line}"
-
-
-def test_lock_files_agree():
-    runtime = pins(ROOT / "requirements" / "runtime.txt")
-    assert runtime and len(LOCKS) == 3
-    for path in LOCKS:
-        missing = runtime - pins(path)
-        assert not missing, f"{relative(path)} pins others than runtime.txt: {missing}."
