@@ -184,6 +184,7 @@ class Chain(NamedTuple):
         return 1 / (1 - discount * (1 - 1 / self.lifetime))
 
     def mdp(self) -> TabularMDP:
+        """State 0 goes on, state 1 is the end."""
         stop = 1 / self.lifetime
         return TabularMDP.create(
             transition=[[[1 - stop, stop]], [[0, 1]]],
