@@ -102,7 +102,7 @@ def test_imports_point_down(path: Path):
             "that defines them."
         )
         there = part(name)
-        assert there == here or HEIGHT.get(there, 0) <= HEIGHT.get(here, 0), (
+        assert there == here or HEIGHT.get(there, 0) <= HEIGHT.get(here, 99), (
             f"{relative(path)} imports {name}, but '{there}' stands above '{here}' in "
             "docs/architecture.md. Move what both need down, or pass it as an argument."
         )
@@ -133,7 +133,7 @@ NARROWER = {
     "report": (
         parts_below("report")
         - {"algorithms", "checkpoint", "experience", "learner", "losses", "networks"}
-        - {"population", "sources", "train"},
+        - {"guard", "policies", "population", "probing", "sources", "train"},
         {"jax", "optax"},
     ),
 }
