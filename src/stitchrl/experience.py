@@ -33,7 +33,7 @@ class Experience:
     """Transitions in time order, as arrays that can live on a device."""
 
     transitions: Transition
-    episode_end: Bool[Array, "size"]  # Terminated or truncated.
+    episode_end: Bool[Array, "size"]  # The last row here of each episode.
     episode_return: Float[Array, "size"]  # Of the whole episode, on each of its rows.
     row: Int[Array, "size"]  # Where each transition stands in the source.
     actions: int = 0  # How many, if discrete. Static: a shape cannot tell it.
@@ -86,7 +86,7 @@ class Experience:
                 next_observation=next_seen,
                 terminated=jnp.asarray(dataset.terminated[kept]),
             ),
-            episode_end=jnp.asarray(dataset.episode_end[kept]),
+            episode_end=jnp.asarray(np.diff(dataset.episode[kept], append=-1) != 0),
             episode_return=jnp.asarray(returns, jnp.float32),
             row=jnp.asarray(dataset.row[kept], jnp.int32),
             actions=space.count if isinstance(space, Choices) else 0,

@@ -27,8 +27,11 @@ class Normalizer:
     def fit(cls, dataset: Dataset) -> "Normalizer":
         """Mean and standard deviation over the rows of `dataset` (the training split)."""
         observation = dataset.observation.astype(np.float64)
-        mean = np.nan_to_num(np.nanmean(observation, axis=0))
-        scale = np.nan_to_num(np.nanstd(observation, axis=0)) + SMALLEST_STD
+        # Not nanmean, which warns of a feature that is missing everywhere.
+        count = np.maximum((~np.isnan(observation)).sum(axis=0), 1)
+        mean = np.nansum(observation, axis=0) / count
+        variance = np.nansum((observation - mean) ** 2, axis=0) / count
+        scale = np.sqrt(variance) + SMALLEST_STD
         return cls(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32))
 
     @classmethod

@@ -158,9 +158,38 @@ class GreedyAmong:
 
 
 def likely_actions(imitation: Categorical, observation: Any, threshold: Scalar) -> Any:
-    """Actions whose probability exceeds `threshold` times the largest one."""
+    """Actions whose probability exceeds `threshold` times the largest one.
+
+    The likeliest action always counts, so that something is left to choose.
+    """
     logits = imitation.logits.row(observation)
-    return jnp.exp(logits - logits.max()) > threshold
+    ratio = jnp.exp(logits - logits.max())
+    return (ratio > threshold) | (ratio >= 1)
+
+
+@pytree
+class WithoutRare:
+    """A softmax policy that never takes actions less likely than `threshold`.
+
+    The likeliest action always stays; what remains is scaled up to sum to 1.
+    """
+
+    policy: Categorical
+    threshold: Scalar
+
+    def log_probs(self, observation: Any) -> Float[Array, "actions"]:
+        row = jax.nn.log_softmax(self.policy.logits.row(observation))
+        least = jnp.minimum(jnp.log(self.threshold), row.max())
+        return jax.nn.log_softmax(jnp.where(row >= least, row, -jnp.inf))
+
+    def mode(self, observation: Any) -> Int[Array, ""]:
+        return self.policy.mode(observation)
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Int[Array, ""]:
+        return jax.random.categorical(key, self.log_probs(observation))
+
+    def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
+        return self.log_probs(observation)[action]
 
 
 @pytree
@@ -208,6 +237,8 @@ def action_probabilities(
     policy: Any, observation: Any, count: int
 ) -> Float[Array, "actions"]:
     """How likely each of `count` discrete actions is, when the policy is sampled."""
+    if isinstance(policy, Normalized):  # Has `log_prob` even if what it wraps has none.
+        observation, policy = policy.scale(observation), policy.policy
     actions = jnp.arange(count)
     if hasattr(policy, "log_prob"):
         return jnp.exp(jax.vmap(policy.log_prob, (None, 0))(observation, actions))

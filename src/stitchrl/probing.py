@@ -11,7 +11,7 @@ from stitchrl.dataset import Dataset
 from stitchrl.experience import Experience, Transition, take
 from stitchrl.learner import Metrics
 from stitchrl.networks import Critics
-from stitchrl.normalizer import Normalizer
+from stitchrl.normalizer import Normalizer, RewardTransform
 from stitchrl.policies import action_probabilities
 from stitchrl.spaces import Masked
 from stitchrl.train import probe as losses_on
@@ -28,10 +28,18 @@ class Probe(NamedTuple):
 
 
 def make_probe(
-    held_out: Dataset, normalizer: Normalizer, *, seed: int, size: int = PROBE_SIZE
+    held_out: Dataset,
+    normalizer: Normalizer,
+    reward_transform: RewardTransform | None = None,
+    *,
+    seed: int,
+    size: int = PROBE_SIZE,
 ) -> Probe:
-    """Draw a probe of at most `size` transitions and starts from a held-out split."""
-    experience = Experience.of(held_out, normalizer)
+    """Draw a probe of at most `size` transitions and starts from a held-out split.
+
+    `normalizer` and `reward_transform` are those of training: losses must be alike.
+    """
+    experience = Experience.of(held_out, normalizer, reward_transform)
     row_key, start_key, key = jax.random.split(jax.random.key(seed), 3)
 
     def some(key: Key[Array, ""], rows: Int[Array, "rows"]) -> Int[Array, "some"]:

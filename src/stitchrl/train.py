@@ -34,7 +34,7 @@ def prepare(algorithm: Trainable, experience: Experience) -> Any:
 def start(algorithm: Trainable, experience: Experience, key: Key[Array, ""]) -> Run:
     """A run before its first update."""
     init_key, loop_key = jax.random.split(key)
-    return Run(algorithm.init(init_key, experience.spec), jnp.array(0), loop_key)
+    return Run(algorithm.init(init_key, experience.spec), jnp.array(0, jnp.int32), loop_key)
 
 
 def keys_of(run_key: Key[Array, ""], step: Any) -> tuple[Key[Array, ""], Key[Array, ""]]:

@@ -33,11 +33,13 @@ class CQL(SAC):
     temperature), critics (with the old actor) and weight (of the old gap), none seeing
     another's step; then targets. The authors' code does the same.
     Departures: `weight_learning_rate > 0` is the Lagrange form; its target is compared with
-    the unweighted gap (the authors' is multiplied by a fixed weight first). Layers start
-    uniform in ±1/√inputs.
+    the unweighted gap (the authors' is multiplied by a fixed weight first), and the step is
+    on log α without the factor α. The Lagrange form is off unless asked for. All layers
+    start uniform in ±1/√inputs; the authors' last layers start near zero.
     """
 
     actions: ClassVar = (Continuous,)
+    is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
 
     initial_weight: float = 5.0  # α, Eq. 4.
     weight_learning_rate: float = 0.0  # Zero keeps the weight; else dual ascent, Eq. 30.
@@ -116,7 +118,10 @@ class CQL(SAC):
         batch: Transition,
         key: Key[Array, ""],
     ) -> Float[Array, "ensemble"]:
-        """log Σ exp Q less Q(s, a); the sum over uniform actions and π's at s and s'."""
+        """log Σ exp Q less Q(s, a); the sum over uniform actions and π's at s and s'.
+
+        Where nothing followed, π's actions at s stand in for those at s'.
+        """
         count, size = self.action_samples, batch.action.shape[-1]
 
         def soft_maximum(observation, next_observation, key):
@@ -132,6 +137,9 @@ class CQL(SAC):
             return jax.nn.logsumexp(q - log_prob[:, None], axis=0)
 
         keys = jax.random.split(key, batch.reward.shape[0])
-        soft = jax.vmap(soft_maximum)(batch.observation, batch.next_observation, keys)
+        following = jnp.where(
+            batch.terminated[:, None], batch.observation, batch.next_observation
+        )
+        soft = jax.vmap(soft_maximum)(batch.observation, following, keys)
         logged = jax.vmap(critics)(batch.observation, batch.action)
         return (soft - logged).mean(axis=0)

@@ -28,7 +28,8 @@ class DiscreteBCQ:
 
     Update order: the critic (next actions from the old critic and the old imitation, valued
     by the target critic) and the imitation, neither seeing the other's step; then targets.
-    Departures: none from the authors' code for vectors; for images it shares layers.
+    Departures: none from the authors' code for vectors, but the likeliest action always
+    counts as likely (theirs may find none at a threshold of 1).
     """
 
     actions: ClassVar = (Discrete,)

@@ -14,8 +14,9 @@ class DiscreteCQL(DoubleDQN):
     """Double DQN whose critic also classifies the logged action, by an exact log Σ exp.
 
     Update order: as double DQN.
-    Departures: expected values instead of 200 quantiles (QR-DQN), Polyak targets; the
-    penalty is added to the mean squared TD error without ½.
+    Departures: expected values instead of 200 quantiles (QR-DQN); the online critic, not
+    the target, chooses the next action; Polyak targets; the penalty is added to the mean
+    squared TD error without ½.
     """
 
     is_control: ClassVar = False

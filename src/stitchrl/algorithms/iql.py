@@ -35,7 +35,7 @@ class IQL:
     Update order: V; then Q and the policy, which both use the new V and not each other;
     then the target critics. The authors' code does the same.
     Departures: layers start uniform in ±1/√inputs, not orthogonal; samples come from the
-    truncated Gaussian instead of being clipped. Discrete actions are ours.
+    truncated Gaussian instead of being clipped; no dropout. Discrete actions are ours.
     """
 
     actions: ClassVar = (Continuous, Discrete)

@@ -35,6 +35,7 @@ class TD3:
 
     actions: ClassVar = (Continuous,)
     is_control: ClassVar = True
+    is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
 
     target_noise: float = 0.2  # σ, on actions scaled to [-1, 1].
     target_noise_clip: float = 0.5
