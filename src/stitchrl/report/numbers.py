@@ -49,7 +49,7 @@ def _as_tuple(items: Any) -> Any:
 Item = TypeVar("Item")
 
 # A list in JSON, a tuple here; arrays, lists and tuples are all accepted.
-Many = Annotated[Sequence[Item], BeforeValidator(_as_tuple)]
+Many = Annotated[Sequence[Item], BeforeValidator(_as_tuple), AfterValidator(tuple)]
 
 # A number that may honestly be infinite, such as a distance in bits; "Infinity" in JSON.
 Unbounded = Annotated[

@@ -1,0 +1,85 @@
+"""The fixed words of a report: the rule, the decisions, and what terms mean."""
+
+from typing import NamedTuple
+
+from stitchrl.report.decide import Decision
+
+
+class Meaning(NamedTuple):
+    """How a decision is shown; shape and word say the same as the color."""
+
+    title: str
+    sentence: str
+    marker: str  # Matplotlib's name of the shape.
+
+
+DECISIONS = {
+    Decision.DEPLOY: Meaning("Deploy", "The evidence supports using it.", "o"),
+    Decision.PILOT: Meaning(
+        "Pilot", "Promising, not proven: try it under supervision.", "D"
+    ),
+    Decision.COLLECT_MORE_DATA: Meaning(
+        "Collect more data", "This log cannot settle the question; more of it can.", "s"
+    ),
+    Decision.DO_NOT_DEPLOY: Meaning(
+        "Do not deploy", "It is worse than what is done today.", "X"
+    ),
+    Decision.CANNOT_SAY: Meaning("Cannot say", "The log does not contain the answer.", "v"),
+}
+
+RULE = {
+    1: "An evaluation was refused: cannot say.",
+    2: "Fewer than 10 effective episodes, or more than log₂ n + 3 bits away from the log: "
+    "cannot say.",
+    3: "Even the upper bound of the difference is below minus the margin: do not deploy.",
+    4: "The lower bound of the difference is above the margin and every check is passed: "
+    "deploy.",
+    5: "Every method puts it above the logged policy: pilot.",
+    6: "Otherwise: collect more data.",
+}
+
+TERMS = {
+    "Logged policy": "Whoever made the decisions in the log. Its value, J(π_β), is the "
+    "mean of the returns observed; every other policy is held against it.",
+    "95 % interval": "A range that, in repeated samples, holds the true number 95 times in "
+    "100. Guaranteed: at any sample size. Asymptotic: for large samples. Model-based: if a "
+    "fitted model is right.",
+    "WIS": "Weighted importance sampling: the mean return of the log, in which episodes "
+    "count more if the policy would have acted as was logged.",
+    "FQE": "Fitted Q evaluation: a model, fitted to the log, of what follows when the "
+    "policy decides. Where the log is silent, it is shown between worst and best case.",
+    "ESS": "Effective sample size: how many episodes of the log effectively speak about a "
+    "policy.",
+    "KL bits": "How far a policy is from the log: at b bits, about one episode in 2^b was "
+    "treated as the policy would. A log of n episodes reaches about log₂ n bits.",
+    "Mixture": "In a share a of decisions follow the policy, otherwise the logged policy: "
+    "(1 − a) π_β + a π. The smaller a, the closer to the log, and the surer the answer.",
+    "Control": "A method known to fail on logs. It is evaluated to show that failure is "
+    "noticed, and is never recommended.",
+    "Mean weight": "Importance weights must average 1. If they do not, probabilities are "
+    "wrong or a few episodes dominate.",
+    "ECE": "Expected calibration error: mean distance between the probability of a logged "
+    "action and how often it was taken.",
+    "Unseen mass": "Share of the policy's actions that the log does not show in such "
+    "states.",
+    "Own estimate": "What a learner believes its policy is worth at the first decision of "
+    "an episode. It is not evidence.",
+    "TD error": "How far a learned value is from reward plus the next value; it should "
+    "fall and settle.",
+}
+
+# Where each term is needed first.
+TERMS_OF = {
+    "decide": (
+        "Logged policy",
+        "95 % interval",
+        "Mixture",
+        "WIS",
+        "FQE",
+        "ESS",
+        "KL bits",
+        "Control",
+    ),
+    "trust": ("Mean weight", "Unseen mass", "ECE"),
+    "training": ("Own estimate", "TD error"),
+}
