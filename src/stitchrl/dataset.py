@@ -166,6 +166,9 @@ class Dataset:
         if not is_discrete:
             _require_shape("action", action, (size, actions.size))
         columns.setdefault("row", np.arange(size))
+        for name, dtype in _OPTIONAL_FINAL.items():
+            if others.get(name) is not None:
+                others[name] = np.asarray(others[name], dtype)
         if feature_names is None:
             feature_names = tuple(f"x{i}" for i in range(width))
         return cls(
@@ -308,6 +311,7 @@ _OPTIONAL = {
     "state_id": np.int64,
     "row": np.int64,
 }
+_OPTIONAL_FINAL = {"final_state_id": np.int64, "final_valid_actions": bool}
 _PER_ROW = (
     "observation action reward terminated truncated step time propensity "
     "valid_actions state_id row"

@@ -121,3 +121,28 @@ def away_from_bounds(batch: Transition, margin: float = 1e-5) -> Transition:
     if jnp.issubdtype(batch.action.dtype, jnp.integer):
         return batch
     return batch._replace(action=jnp.clip(batch.action, -1 + margin, 1 - margin))
+
+
+@pytree
+class Fold:
+    """Some rows of an experience; padded, so that folds of one log share a program."""
+
+    rows: Int[Array, "padded"]
+    count: Int[Array, ""]  # Those beyond it are padding.
+
+    @classmethod
+    def of(cls, is_in: list[np.ndarray]) -> "list[Fold]":
+        """One fold for each mask bool (size,). Raises `ValueError` if one is empty."""
+        chosen = [np.flatnonzero(mask) for mask in is_in]
+        longest = max(map(len, chosen))
+        if min(map(len, chosen)) == 0:
+            raise ValueError("A fold of the log has no rows: it is too small to be split.")
+        padded = [np.resize(rows, longest) for rows in chosen]
+        return [
+            cls(jnp.asarray(rows, jnp.int32), jnp.asarray(len(some), jnp.int32))
+            for rows, some in zip(padded, chosen)
+        ]
+
+    def draw(self, key: Key[Array, ""], batch_size: int) -> Int[Array, "batch"]:
+        """Rows drawn uniformly, with replacement."""
+        return self.rows[jax.random.randint(key, (batch_size,), 0, self.count)]

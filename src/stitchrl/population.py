@@ -41,8 +41,17 @@ def stack(trees: Sequence[Any]) -> Any:
 
 
 def member(tree: Any, index: int) -> Any:
-    """The tree of one member."""
+    """The tree of one member. Of arrays spread over devices, call `gathered` first."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def gathered(tree: Any) -> Any:
+    """The tree as NumPy arrays on the host.
+
+    Taking a part of an array that lies on several devices is a program in which they wait
+    for each other; several of those in flight on the CPU can wait for ever.
+    """
+    return jax.device_get(tree)
 
 
 def by_program(algorithms: Sequence[Any]) -> list[list[int]]:
@@ -116,7 +125,7 @@ def train_population(
     members = start_members(algorithms, experience, keys)
     data = prepare(algorithms[0], experience)
     members, _, _ = advance_members(members, data, steps)
-    return jax.tree.map(lambda leaf: leaf[: len(algorithms)], members.runs.state)
+    return jax.tree.map(lambda leaf: leaf[: len(algorithms)], gathered(members.runs.state))
 
 
 def for_each_member(function: Callable[[Any, Any], Any], tree: Any, shared: Any) -> Any:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from stitchrl.experience import Experience, Transition, take
+from stitchrl.experience import Experience, Fold, Transition, take
 from stitchrl.learner import Learner, Metrics, cosine_decay, move_towards
 from stitchrl.losses import bellman_target, ensemble_error
 from stitchrl.networks import Critics
@@ -17,32 +17,32 @@ from stitchrl.types import Scalar
 
 
 @pytree
-class NextProbabilities:
-    """A policy for discrete actions, at the observation after every transition."""
+class Probabilities:
+    """What a policy does with discrete actions, at each of many observations."""
 
-    rows: Float[Array, "size actions"]
+    rows: Float[Array, "*size actions"]  # May sum to less than 1: see `rest`.
+    rest: Float[Array, "*size"]  # Value of what `rows` leave out, times its probability.
 
-    def value(self, critics: Critics, observation: Any, here: Any) -> Float[Array, ""]:
-        """Σ_a π(a|s') Q(s', a), exactly; forbidden actions have probability 0."""
+    def value(self, critics: Critics, observation: Any) -> Float[Array, ""]:
+        """Σ_a π(a|s) Q(s, a), exactly, plus the rest; of one observation."""
         q = critics.each(lambda table: table.unmasked(observation)).mean(axis=0)
-        return (here * q).sum()
+        return (self.rows * q).sum() + self.rest
 
 
 @pytree
-class NextActions:
-    """A policy for continuous actions: some it would take after every transition."""
+class Actions:
+    """What a policy does with continuous actions: some it would take, per observation."""
 
-    rows: Float[Array, "size samples action"]
+    rows: Float[Array, "*size samples action"]
 
-    def value(self, critics: Critics, observation: Any, here: Any) -> Float[Array, ""]:
-        """The mean of Q(s', a) over the drawn actions."""
-        q = jax.vmap(critics, in_axes=(None, 0))(features(observation), here)
-        return q.mean()
+    def value(self, critics: Critics, observation: Any) -> Float[Array, ""]:
+        """The mean of Q(s, a) over the drawn actions; of one observation."""
+        return jax.vmap(critics, (None, 0))(features(observation), self.rows).mean()
 
 
 class FQEBatch(NamedTuple):
     transition: Transition
-    following: Any  # Of `NextProbabilities` or `NextActions`: what the policy does at s'.
+    following: Probabilities | Actions  # What the policy does at the next observations.
 
 
 class FQEState(NamedTuple):
@@ -60,9 +60,10 @@ class FQE:
     Update order: the critic, against the old target critic; then the target critic.
     """
 
-    following: NextProbabilities | NextActions
-    low: Scalar = -jnp.inf  # Least and greatest possible return-to-go.
-    high: Scalar = jnp.inf
+    following: Probabilities | Actions  # At the observation after every transition.
+    fold: Fold  # The transitions to learn from.
+    low: Scalar  # Least and greatest possible return-to-go.
+    high: Scalar
     discount: Scalar = 1.0  # γ of the estimand, not of training.
     target_rate: float = 0.01
     learning_rate: float = 1e-3  # Falls to 0 as a cosine: an average, not the last noise.
@@ -79,8 +80,8 @@ class FQE:
         return FQEState(Learner.create(critics, self.optimizer), critics)
 
     def sample(self, data: Experience, key: Key[Array, ""]) -> FQEBatch:
-        rows = jax.random.randint(key, (self.batch_size,), 0, data.size)
-        return FQEBatch(take(data.transitions, rows), self.following.rows[rows])
+        rows = self.fold.draw(key, self.batch_size)
+        return FQEBatch(take(data.transitions, rows), take(self.following, rows))
 
     def update(
         self, state: FQEState, batch: FQEBatch, key: Key[Array, ""]
@@ -97,12 +98,7 @@ class FQE:
     def critic_loss(self, critics: Critics, target_critics: Critics, batch: FQEBatch):
         """Regress Q(s, a) to r + γ E_π Q'(s', a')."""
         transition = batch.transition
-
-        def next_value(observation: Any, here: Any) -> Float[Array, ""]:
-            return self.following.value(target_critics, observation, here)
-
-        next_q = jax.vmap(next_value)(transition.next_observation, batch.following)
-        next_q = jnp.clip(next_q, self.low, self.high)
+        next_q = self.values(target_critics, transition.next_observation, batch.following)
         target = bellman_target(
             transition.reward, transition.terminated, self.discount, next_q
         )
@@ -110,10 +106,9 @@ class FQE:
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
-    def value(self, state: FQEState, observation: Any, here: Any) -> Float[Array, "batch"]:
-        """V^π at observations where the policy does `here` (probabilities or actions)."""
-
-        def one(observation: Any, here: Any) -> Float[Array, ""]:
-            return self.following.value(state.critics.network, observation, here)
-
-        return jnp.clip(jax.vmap(one)(observation, here), self.low, self.high)
+    def values(
+        self, critics: Critics, observation: Any, acting: Probabilities | Actions
+    ) -> Float[Array, "batch"]:
+        """V^π at observations where the policy does `acting`, within the bounds."""
+        v = jax.vmap(lambda o, here: here.value(critics, o))(observation, acting)
+        return jnp.clip(v, self.low, self.high)

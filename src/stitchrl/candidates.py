@@ -1,0 +1,139 @@
+"""Policies to be evaluated, whoever made them, and what each would do along a log."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.ope.policy_table import RARE, DensityTable, PolicyTable
+from stitchrl.policies import Categorical, Normalized, WithoutRare, action_probabilities
+from stitchrl.spaces import Masked
+from stitchrl.value_iteration import TabularPolicy
+
+Act = Literal["sample", "mode"]
+Kind = Literal["policy", "control", "external"]
+BLOCK = 8192  # Rows at a time, to bound memory.
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A policy under evaluation: exactly what would be exported.
+
+    `policy` is a `Normalized` network policy, a `TabularPolicy`, or "uniform". `act` says
+    whether it is sampled or its mode is taken.
+    """
+
+    name: str
+    kind: Kind
+    act: Act
+    policy: Any
+    members: tuple[int, ...] = ()  # Of the run, from which it came.
+    own_estimate: float | None = None  # What its learner believes it is worth.
+
+
+def as_exported(policy: Any, normalizer: Any) -> tuple[Any, Act]:
+    """What a learner's policy is certified and exported as, and how it acts.
+
+    Softmax policies lose actions less likely than 1 % and are sampled; everything else acts
+    by its mode.
+    """
+    if isinstance(policy, Categorical):
+        return Normalized(WithoutRare(policy, RARE), normalizer), "sample"
+    return Normalized(policy, normalizer), "mode"
+
+
+def table(candidate: Candidate, dataset: Dataset) -> PolicyTable:
+    """What it would do at every row and every final observation: discrete actions only."""
+    policy, choices = candidate.policy, dataset.actions
+    assert isinstance(choices, Choices)
+    if isinstance(policy, TabularPolicy):
+        return PolicyTable.of_states(dataset, policy.probabilities)
+    final_valid = dataset.final_valid_actions
+    if policy == "uniform":
+        rows = _uniform(dataset.valid_actions, (dataset.size, choices.count))
+        final = _uniform(final_valid, (dataset.episodes, choices.count))
+        return PolicyTable.create(rows, np.where(_known(dataset)[:, None], final, np.nan))
+    rows = _probabilities(
+        policy, _observations(dataset.observation, dataset.valid_actions), choices.count
+    )
+    final = _probabilities(
+        policy, _observations(dataset.final_observation, final_valid), choices.count
+    )
+    final = np.where(_known(dataset)[:, None], np.asarray(final, np.float64), np.nan)
+    return PolicyTable.create(np.asarray(rows, np.float64), final)
+
+
+def drawn_actions(
+    candidate: Candidate, observation: np.ndarray, *, samples: int, seed: int
+) -> np.ndarray:
+    """float32 (size, samples, dims): continuous actions in [-1, 1] it would take."""
+    if candidate.act == "mode":
+        return np.asarray(_modes(candidate.policy, observation))[:, None]
+    keys = jax.random.split(jax.random.key(seed), len(observation))
+    return np.asarray(_samples(candidate.policy, observation, keys, samples))
+
+
+def densities(candidate: Candidate, dataset: Dataset) -> DensityTable:
+    """Its density at each logged action, per unit of the scaled action.
+
+    Raises `ValueError` if it acts by its mode: a single point has no density.
+    """
+    if candidate.act == "mode":
+        raise ValueError(
+            f"'{candidate.name}' is deterministic and has no density over actions."
+        )
+    assert isinstance(dataset.actions, Bounds)
+    action = dataset.actions.to_unit(dataset.action).astype(np.float32)
+    log_prob = _log_prob(candidate.policy, dataset.observation, action)
+    return DensityTable(np.exp(np.asarray(log_prob, np.float64)))
+
+
+def _known(dataset: Dataset) -> np.ndarray:
+    """bool (episodes,): a final observation is known."""
+    return np.asarray(~np.isnan(dataset.final_observation).all(axis=1))
+
+
+def _uniform(valid: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
+    valid = np.ones(shape) if valid is None else valid.astype(np.float64)
+    return valid / np.maximum(valid.sum(axis=1, keepdims=True), 1)
+
+
+def _observations(observation: np.ndarray, valid: np.ndarray | None) -> Any:
+    if valid is None:
+        return observation
+    return Masked(observation, valid | ~valid.any(axis=1, keepdims=True))
+
+
+@partial(jax.jit, static_argnames="count")
+def _probabilities(policy: Any, observations: Any, count: int) -> Any:
+    def one(observation: Any) -> Any:
+        return action_probabilities(policy, observation, count)
+
+    return jax.lax.map(one, observations, batch_size=BLOCK)
+
+
+@jax.jit
+def _modes(policy: Any, observations: Any) -> Any:
+    return jax.lax.map(policy.mode, observations, batch_size=BLOCK)
+
+
+@partial(jax.jit, static_argnames="samples")
+def _samples(policy: Any, observations: Any, keys: Any, samples: int) -> Any:
+    def one(row: Any) -> Any:
+        observation, key = row
+        draws = jax.random.split(key, samples)
+        return jax.vmap(policy.sample, in_axes=(None, 0))(observation, draws)
+
+    return jax.lax.map(one, (observations, keys), batch_size=BLOCK)
+
+
+@jax.jit
+def _log_prob(policy: Any, observations: Any, actions: Any) -> Any:
+    def one(row: Any) -> Any:
+        return jnp.asarray(policy.log_prob(*row))
+
+    return jax.lax.map(one, (observations, actions), batch_size=BLOCK)
