@@ -183,7 +183,7 @@ BANNED_NAMES = {
     r"(is_|not_)?dones?(_mask)?|dones?_\w+|\w+_dones?": (
         "say `terminated` (do not bootstrap), `truncated` or `episode_end`"
     ),
-    r"\w*_?utils?|\w*Utils?": "name what it does",
+    r"(\w*_)?utils?|\w*Utils?": "name what it does",
     r"agents?_\w+|[A-Z]?\w*Agent|\w+Manager": "there is no agent: say what the thing is",
     r"\w+Learner": "`Learner` is one network and its optimizer; say what this learns",
 }
