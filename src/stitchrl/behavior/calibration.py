@@ -1,0 +1,81 @@
+"""Whether fitted probabilities of actions are true: curves, errors, bits explained."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import kstest, norm
+
+BINS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Predicted and observed frequency of actions, in bins of equal probability mass."""
+
+    predicted: np.ndarray  # float64 (bins,): mean probability in the bin.
+    observed: np.ndarray  # float64 (bins,): share of these actions that were taken.
+    count: np.ndarray  # int64 (bins,): (decision, action) pairs in the bin.
+    error: float  # ECE, in [0, 1].
+
+
+def reliability(
+    probabilities: np.ndarray, action: np.ndarray, *, bins: int = BINS
+) -> Reliability:
+    """Calibration of `probabilities` (size, count) against the logged `action` (size,).
+
+    Probabilities of all actions are sorted and cut so that each bin holds the same total
+    probability. ECE is ½ Σ_bins |Σ (p - taken)| / size: the share of decisions whose
+    probability would have to move. With two actions it is the usual ECE of one of them.
+    """
+    size, count = probabilities.shape
+    p = probabilities.ravel()
+    taken = (np.arange(count) == action[:, None]).ravel()
+    order = np.argsort(p, kind="stable")
+    p, taken = p[order], taken[order]
+    mass = np.cumsum(p)
+    number = np.minimum((mass - p / 2) / mass[-1] * bins, bins - 1e-9).astype(int)
+    # Equal probabilities belong to one bin, that of the first of them.
+    first = np.searchsorted(p, p, side="left")
+    _, number = np.unique(number[first], return_inverse=True)
+    pairs = np.bincount(number)
+    predicted, observed = np.bincount(number, p), np.bincount(number, taken)
+    error = 0.5 * float(np.abs(predicted - observed).sum()) / size
+    return Reliability(predicted / pairs, observed / pairs, pairs, error)
+
+
+@dataclass(frozen=True)
+class Information:
+    """What a behavior model knows about actions, in bits per decision."""
+
+    log_loss: float  # -mean log2 p(logged action).
+    entropy: float  # Of actions regardless of the observation.
+
+    @property
+    def bits_explained(self) -> float:
+        """Entropy less log loss: 0 for a model that knows frequencies only."""
+        return self.entropy - self.log_loss
+
+
+def information(probabilities: np.ndarray, action: np.ndarray) -> Information:
+    """Log loss of `probabilities` (size, count) beside the entropy of `action` (size,)."""
+    size, count = probabilities.shape
+    with np.errstate(divide="ignore"):
+        bits = -np.log2(probabilities[np.arange(size), action])
+    share = np.bincount(action, minlength=count) / size
+    share = share[share > 0]
+    return Information(float(bits.mean()), float(-(share * np.log2(share)).sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class Pit:
+    """Probability integral transforms of a Gaussian model: uniform if it is true."""
+
+    values: np.ndarray  # float64 (size, dims), each in [0, 1].
+    distance: np.ndarray  # float64 (dims,): Kolmogorov-Smirnov distance from uniform.
+
+
+def gaussian_pit(action: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> Pit:
+    """Φ((a - μ) / σ) of continuous actions (size, dims) under a model's μ and σ."""
+    values = norm.cdf((np.asarray(action, np.float64) - mean) / deviation)
+    distance = [float(kstest(column, "uniform").statistic) for column in values.T]
+    return Pit(values, np.array(distance))

@@ -1,0 +1,61 @@
+"""Whether families of estimators, which fail for different reasons, say the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+import numpy as np
+
+from stitchrl.ope.base import Estimate
+
+CLOSE, FAR = 0.1, 0.25
+
+
+class Word(StrEnum):
+    """How well they agree."""
+
+    AGREE = "agree"
+    TENSION = "tension"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Distance of the families' values over the range of logged returns."""
+
+    word: Word
+    spread: float
+    sentence: str
+
+
+def agreement(estimates: Sequence[Estimate], returns: np.ndarray) -> Agreement:
+    """Compare one estimate per family.
+
+    R = (largest - smallest value) / (95 % - 5 % quantile of logged returns; their whole
+    range where these quantiles are equal). Agree: R < .1 and all intervals overlap;
+    tension: R < .25; conflict: else, or where a family has no value.
+    """
+    names = " and ".join(estimate.family for estimate in estimates)
+    values = np.array([estimate.value for estimate in estimates])
+    if len(estimates) < 2:
+        return Agreement(Word.AGREE, 0.0, f"Only {names} could be computed.")
+    if not np.isfinite(values).all():
+        return Agreement(Word.CONFLICT, float("inf"), f"One of {names} has no value.")
+    low, high = np.quantile(returns, [0.05, 0.95])
+    scale = high - low if high > low else np.ptp(returns)
+    distance = float(np.ptp(values))
+    spread = distance / float(scale) if scale > 0 else (np.inf if distance > 1e-12 else 0.0)
+    overlap = all(
+        one.low <= other.high and other.low <= one.high
+        for one, other in combinations([e.interval for e in estimates if e.interval], 2)
+    )
+    if spread < CLOSE and overlap:
+        word = Word.AGREE
+    else:
+        word = Word.TENSION if spread < FAR else Word.CONFLICT
+    apart = f"{names} lie {distance:.3g} apart, {spread:.0%} of the range of returns"
+    sentence = apart + (
+        ", and their intervals overlap." if overlap else ", intervals apart."
+    )
+    return Agreement(word, float(spread), sentence)

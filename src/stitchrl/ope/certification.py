@@ -1,0 +1,262 @@
+"""Everything about one policy on one log, in closed form: the evidence for a verdict."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from stitchrl.dataset import Choices, Dataset
+from stitchrl.ope import refusals as refuse
+from stitchrl.ope.agreement import agreement
+from stitchrl.ope.base import (
+    Completions,
+    Estimate,
+    Interval,
+    corrected_level,
+    difference,
+)
+from stitchrl.ope.bounds import ReturnBounds, return_bounds
+from stitchrl.ope.divergence import (
+    Divergence,
+    behavior_by_state,
+    tabular_divergence,
+    weighted_divergence,
+)
+from stitchrl.ope.evidence import Evidence, Kind
+from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits
+from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog, cross_fitted
+from stitchrl.ope.importance import data_mean, wis
+from stitchrl.ope.intervals import betting
+from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
+from stitchrl.ope.weights import Weights, log_ratio
+from stitchrl.splits import folds
+
+
+class FittedValue(NamedTuple):
+    """FQE of one policy: from a table here, or from a network elsewhere."""
+
+    completions: Completions
+    interval: Interval
+    unseen_share: float  # Of its decisions.
+
+
+@dataclass(frozen=True, eq=False)
+class Certification:
+    """What all policies that are judged on this log share, computed once."""
+
+    dataset: Dataset
+    behavior: Behavior
+    discount: float
+    candidates: int  # Certified together: each gets its share of the error.
+    seed: int  # Of folds and resamples.
+    calibration_error: float | None = None  # ECE of a fitted behavior.
+
+    @property
+    def level(self) -> float:
+        """Of every interval, two-sided."""
+        return corrected_level(self.candidates)
+
+    @cached_property
+    def returns(self) -> np.ndarray:
+        """float64 (episodes,): discounted."""
+        return self.dataset.returns(self.discount)
+
+    @cached_property
+    def bounds(self) -> ReturnBounds:
+        """Of whole returns."""
+        return return_bounds(self.dataset, self.discount)
+
+    @cached_property
+    def present(self) -> Estimate:
+        """J(π_β) with its Student t interval."""
+        return data_mean(self.dataset, discount=self.discount, level=self.level)
+
+    @cached_property
+    def present_guaranteed(self) -> Interval:
+        """J(π_β) by betting: all weights are 1, so that propensities do not matter."""
+        unit = Weights(np.zeros(self.dataset.episodes), self.dataset.episode_group)
+        return self._betting(unit, propensities_known=True)
+
+    @cached_property
+    def log(self) -> TabularLog | None:
+        """The log as discrete states; None where it has none."""
+        is_discrete = isinstance(self.dataset.actions, Choices)
+        if self.dataset.state_id is None or not is_discrete:
+            return None
+        return TabularLog.of(self.dataset, discount=self.discount)
+
+    @cached_property
+    def log_refusals(self) -> tuple[refuse.Refusal, ...]:
+        """What the log itself lacks, whatever the policy."""
+        dataset = self.dataset
+        is_density = not isinstance(dataset.actions, Choices)
+        found = (
+            refuse.bad_propensity(self.behavior.propensity, is_density=is_density),
+            refuse.no_ends(dataset),
+            refuse.unbounded_horizon(dataset, self.discount),
+            refuse.too_few(dataset.groups),
+            refuse.bounds_broken(self.bounds, self.returns),
+        )
+        return tuple(refusal for refusal in found if refusal is not None)
+
+    def weights(self, policy: PolicyTable | DensityTable, share: float = 1.0) -> Weights:
+        """W of each episode under (1 - a) π_β + a π."""
+        acting = policy.of_logged_action(self.dataset)
+        ratios = log_ratio(acting, self.behavior.propensity, share=share)
+        return Weights.of(self.dataset, ratios)
+
+    def fitted_value(self, policy: PolicyTable, share: float = 1.0) -> FittedValue:
+        """Tabular FQE, cross-fitted, its bootstrap interval, and the unseen share.
+
+        Raises `ValueError` if the log has no discrete states.
+        """
+        states = self._states(policy)
+        return FittedValue(
+            cross_fitted(self._tabular, states, fold=self._fold, share=share),
+            bootstrap_interval(self._refits, states, level=self.level, share=share),
+            self._fitted.evaluate(states, share).unseen_share,
+        )
+
+    def divergence(
+        self, policy: PolicyTable | DensityTable, share: float = 1.0
+    ) -> Divergence:
+        """KL in bits: in the empirical model where states are discrete, else by weights."""
+        if self.log is None or not isinstance(policy, PolicyTable):
+            return weighted_divergence(self.weights(policy, share), self.dataset)
+        return tabular_divergence(
+            self._fitted.model,
+            self._states(policy),
+            self._behavior_states,
+            groups=self.dataset.groups,
+            horizon=int(self.dataset.lengths.max()),
+            share=share,
+        )
+
+    def evidence(
+        self,
+        policy: PolicyTable | DensityTable,
+        *,
+        name: str,
+        kind: Kind,
+        share: float = 1.0,
+        of: str | None = None,
+        overestimates: bool = False,
+        fitted: FittedValue | None = None,
+        refusals: tuple[refuse.Refusal, ...] = (),
+    ) -> Evidence:
+        """All numbers about (1 - a) π_β + a π, a = `share`.
+
+        `fitted` is FQE by a network, where the log has no discrete states. `refusals` are
+        those that only the caller can know: NO_PROP, QSANE, MEMORY.
+        """
+        if fitted is None and self.log is not None and isinstance(policy, PolicyTable):
+            fitted = self.fitted_value(policy, share)
+        evidence = Evidence(
+            name=name,
+            kind=kind,
+            groups=self.dataset.groups,
+            behavior=self.present,
+            bounds=self.bounds,
+            fqe=fitted.completions if fitted else None,
+            unseen_share=fitted.unseen_share if fitted else None,
+            calibration_error=self.calibration_error,
+            overestimates=overestimates,
+            refusals=(*refusals, *self.log_refusals),
+            candidates=self.candidates,
+            of=of,
+            share=share,
+        )
+        if any(refusal.code == "BAD_PROP" for refusal in evidence.refusals):
+            return evidence
+        return self._weighed(evidence, policy, fitted)
+
+    def _weighed(
+        self,
+        evidence: Evidence,
+        policy: PolicyTable | DensityTable,
+        fitted: FittedValue | None,
+    ) -> Evidence:
+        """Add everything that needs importance weights."""
+        known, groups = not self.behavior.is_fitted, self.dataset.groups
+        weights = self.weights(policy, evidence.share)
+        weighted = wis(
+            self.dataset, weights, self.bounds, discount=self.discount, level=self.level
+        )
+        families = [weighted]
+        if fitted is not None:
+            value = fitted.completions.behavior
+            families.append(Estimate("FQE", value, fitted.interval, groups))
+        distance = self.divergence(policy, evidence.share)
+        guaranteed = self._betting(weights, propensities_known=known)
+        asymptotic = None
+        if weighted.interval is not None and self.present.interval is not None:
+            asymptotic = difference(weighted.interval, self.present.interval)
+        raised = (
+            refuse.unsupported(distance.unsupported_share) if known else None,
+            refuse.mean_weight_off(weights.mean, weights.mean_error),
+            self._deterministic(policy, weights, evidence.share),
+            refuse.low_effective_size(weights.effective_size, groups),
+        )
+        return replace(
+            evidence,
+            wis=weighted.value if weighted.interval else None,
+            guaranteed=difference(guaranteed, self.present_guaranteed),
+            asymptotic=asymptotic,
+            effective_size=weights.effective_size,
+            mean_weight=weights.mean,
+            kl_bits=distance.bits_per_episode,
+            agreement=agreement(families, self.returns),
+            refusals=(*evidence.refusals, *(r for r in raised if r is not None)),
+        )
+
+    def _deterministic(
+        self, policy: PolicyTable | DensityTable, weights: Weights, share: float
+    ) -> refuse.Refusal | None:
+        is_table = isinstance(policy, PolicyTable)
+        if share < 1 or not is_table or (policy.probabilities.max(axis=1) < 1).any():
+            return None
+        return refuse.deterministic(
+            is_continuous=False,
+            effective_size=weights.effective_size,
+            followed=int((weights.relative > 0).sum()),
+            episodes=self.dataset.episodes,
+        )
+
+    def _betting(self, weights: Weights, *, propensities_known: bool) -> Interval:
+        return betting(
+            weights,
+            self.returns,
+            self.bounds,
+            level=self.level,
+            propensities_known=propensities_known,
+        )
+
+    @property
+    def _tabular(self) -> TabularLog:
+        if self.log is None:
+            raise ValueError(
+                "Tabular FQE needs discrete states and actions, which this log lacks; give "
+                "`fitted` from a network."
+            )
+        return self.log
+
+    @cached_property
+    def _fitted(self) -> TabularFQE:
+        return self._tabular.fit()
+
+    @cached_property
+    def _refits(self) -> tuple[TabularFQE, ...]:
+        return refits(self._tabular, seed=self.seed)
+
+    @cached_property
+    def _fold(self) -> np.ndarray:
+        return folds(self.dataset, self.seed)
+
+    @cached_property
+    def _behavior_states(self) -> np.ndarray:
+        transitions = self._tabular.transitions
+        return behavior_by_state(self.dataset, transitions, self.behavior)
+
+    def _states(self, policy: PolicyTable) -> np.ndarray:
+        return self._tabular.transitions.policy(policy)

@@ -1,0 +1,79 @@
+"""All numbers known about one policy: what a verdict is made from, and nothing else."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import log2
+
+from stitchrl.ope.agreement import Agreement
+from stitchrl.ope.base import Completions, Estimate, Interval
+from stitchrl.ope.bounds import ReturnBounds
+from stitchrl.ope.refusals import FEWEST_EFFECTIVE, Refusal
+
+SPARE_BITS = 3.0
+
+
+class Kind(StrEnum):
+    """What sort of policy it is."""
+
+    BEHAVIOR = "behavior"  # Who made the log.
+    POLICY = "policy"  # Learned here; a candidate.
+    MIXTURE = "mixture"  # (1 - a) π_β + a π; a candidate.
+    EXTERNAL = "external"  # Brought by the user; a candidate.
+    CONTROL = "control"  # Evaluated as a warning, never a candidate.
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Numbers of one policy on the certification split; None where there is none."""
+
+    name: str
+    kind: Kind
+    groups: int  # n: independent episodes.
+    behavior: Estimate  # J(π_β).
+    bounds: ReturnBounds
+    wis: float | None = None
+    fqe: Completions | None = None
+    guaranteed: Interval | None = None  # Of Δ = J(π) - J(π_β).
+    asymptotic: Interval | None = None
+    effective_size: float | None = None
+    mean_weight: float | None = None
+    kl_bits: float | None = None  # Per episode.
+    unseen_share: float | None = None  # Of its decisions: actions the log never shows.
+    calibration_error: float | None = None  # None where propensities are logged.
+    overestimates: bool = False  # Its learner believes far more than FQE finds.
+    agreement: Agreement | None = None
+    refusals: tuple[Refusal, ...] = ()
+    candidates: int = 1  # How many were certified together.
+    of: str | None = None  # The policy that a mixture mixes in.
+    share: float = 1.0
+
+    @property
+    def log_bits(self) -> float:
+        """log2 n: how far away the data can see."""
+        return log2(self.groups)
+
+    @property
+    def is_candidate(self) -> bool:
+        return self.kind not in (Kind.CONTROL, Kind.BEHAVIOR)
+
+    @property
+    def has_few_effective(self) -> bool:
+        """ESS < 10."""
+        return self.effective_size is not None and self.effective_size < FEWEST_EFFECTIVE
+
+    @property
+    def is_far(self) -> bool:
+        """KL per episode > log2 n + 3 bits."""
+        return self.kl_bits is not None and self.kl_bits > self.log_bits + SPARE_BITS
+
+    @property
+    def differences(self) -> tuple[Interval, ...]:
+        """The intervals of Δ that there are, the guaranteed one first."""
+        both = (self.guaranteed, self.asymptotic)
+        return tuple(interval for interval in both if interval is not None)
+
+    @property
+    def points(self) -> dict[str, float]:
+        """The point estimate of each family."""
+        points = {"WIS": self.wis, "FQE": self.fqe.behavior if self.fqe else None}
+        return {family: value for family, value in points.items() if value is not None}

@@ -1,0 +1,42 @@
+"""What the log itself is worth, and weighted importance sampling of whole episodes."""
+
+import numpy as np
+
+from stitchrl.dataset import Dataset
+from stitchrl.ope.base import Estimate
+from stitchrl.ope.bounds import ReturnBounds
+from stitchrl.ope.intervals import clopper_pearson, in_units_of, student_t
+from stitchrl.ope.weights import Weights
+
+
+def data_mean(dataset: Dataset, *, discount: float, level: float) -> Estimate:
+    """J(π_β): mean return of the log, with a Student t interval over groups.
+
+    Of truncated episodes it is the value up to where the log stops.
+    """
+    returns = dataset.returns(discount)
+    interval = student_t(returns, dataset.episode_group, level=level)
+    return Estimate("data", float(returns.mean()), interval, dataset.groups)
+
+
+def wis(
+    dataset: Dataset,
+    weights: Weights,
+    bounds: ReturnBounds,
+    *,
+    discount: float,
+    level: float,
+) -> Estimate:
+    """ΣWG / ΣW with W of the whole episode, and Clopper-Pearson at n = ESS.
+
+    Of truncated episodes it is the value up to where the log stops. NaN, without interval,
+    if no logged episode could have come from the policy (Precup, Sutton, Singh 2000).
+    """
+    returns = dataset.returns(discount)
+    total = weights.relative.sum()
+    if total == 0:
+        return Estimate("WIS", float("nan"), None, dataset.groups)
+    value = float(weights.relative @ returns / total)
+    scaled = float(bounds.scale(np.asarray(value)))
+    interval = clopper_pearson(scaled, weights.effective_size, level=level)
+    return Estimate("WIS", value, in_units_of(bounds, interval), dataset.groups)

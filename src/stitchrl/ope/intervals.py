@@ -1,0 +1,122 @@
+"""Intervals for means, for weighted means, and for any weights at all.
+
+Student t and Clopper-Pearson at n = ESS hold as n grows; betting bounds hold at any n
+(Waudby-Smith and Ramdas 2024, arXiv 2010.09686; for importance weights, Karampatziakis et
+al. 2021, arXiv 2102.09540). All take the two-sided level and put half the error on
+each side.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import root_scalar
+from scipy.stats import beta
+from scipy.stats import t as student
+
+from stitchrl.ope.base import Interval, Label, Source
+from stitchrl.ope.bounds import ReturnBounds
+from stitchrl.ope.weights import Weights
+
+BETS = np.geomspace(0.002, 0.95, 17)  # Shares of the capital put on each observation.
+SMALLEST_MEAN = 1e-12  # Lower bounds below this are 0.
+
+
+def student_t(values: np.ndarray, group: np.ndarray, *, level: float) -> Interval:
+    """Mean of per-episode `values` with whole groups as units, in closed form.
+
+    Infinite with a single group, of which no variance is known.
+    """
+    groups = int(group.max()) + 1
+    mean = float(values.mean())
+    if groups < 2:
+        return Interval(-np.inf, np.inf, level, Label.ASYMPTOTIC, "Student t")
+    residual = np.bincount(group, values - mean, minlength=groups)
+    error = np.sqrt(groups / (groups - 1) * (residual**2).sum()) / len(values)
+    half = float(student.ppf((1 + level) / 2, groups - 1) * error)
+    return Interval(mean - half, mean + half, level, Label.ASYMPTOTIC, "Student t")
+
+
+def clopper_pearson(share: float, size: float, *, level: float) -> Interval:
+    """Interval of a mean in [0, 1] as if `size` (ESS, any real) draws were 0 or 1.
+
+    Conservative for values between 0 and 1, whose variance is smaller than that of 0 and 1
+    with the same mean. The whole of [0, 1] if `size` is 0.
+    """
+    share = float(np.clip(share, 0.0, 1.0)) if size > 0 else 0.0
+    error = (1 - level) / 2
+    hits, misses = share * size, (1 - share) * size
+    low, high = 0.0, 1.0
+    if hits > 0:
+        low = float(beta.ppf(error, hits, misses + 1))
+    if misses > 0:
+        high = float(beta.ppf(1 - error, hits + 1, misses))
+    method = "Clopper-Pearson at n = ESS"
+    return Interval(low, high, level, Label.ASYMPTOTIC, method)
+
+
+def betting_lower(values: np.ndarray, *, error: float) -> float:
+    """A lower bound, missing with probability ≤ `error`, of the mean of values ≥ 0.
+
+    The smallest m at which no bettor against "the mean is m" has multiplied their money by
+    1 / error: K(m) = mean_f Π_i (1 + f (x_i / m - 1)) over the 17 shares f of `BETS`.
+    Values need no upper limit. Raises `ValueError` if one is negative.
+    """
+    if values.min() < 0:
+        raise ValueError(f"Values must be ≥ 0, but one is {values.min():.6g}.")
+
+    def excess(mean: float) -> float:
+        """log K(m) - log(1 / error): falls in m."""
+        with np.errstate(over="ignore"):
+            ratio = np.minimum(values / mean, 1e300)
+        capital = np.log((1 - BETS)[:, None] + BETS[:, None] * ratio).sum(axis=1)
+        return float(np.logaddexp.reduce(capital) - np.log(len(BETS)) + np.log(error))
+
+    if excess(SMALLEST_MEAN) < 0:
+        return 0.0
+    high = max(float(values.mean()), SMALLEST_MEAN)
+    while excess(high) >= 0:
+        high *= 2
+    bracket = (SMALLEST_MEAN, high)
+    return float(root_scalar(excess, bracket=bracket, method="brentq").root)
+
+
+def betting(
+    weights: Weights,
+    returns: np.ndarray,
+    bounds: ReturnBounds,
+    *,
+    level: float,
+    propensities_known: bool,
+) -> Interval:
+    """J(π) from X = W (G - low) / (high - low) ≥ 0 and, as E[W] = 1, from W (1 - G).
+
+    Guaranteed at any n, however heavy the weights. Units are groups (their mean X); the
+    label falls to asymptotic if propensities were fitted, if the bounds were read off the
+    log, or if groups differ in size (then means of groups are not means of episodes).
+    """
+    scaled = np.clip(bounds.scale(returns), 0.0, 1.0)
+    episodes = weights.sum_by_group(np.ones(weights.episodes))
+    error = (1 - level) / 2
+    # The bound of a mean above 1 says that weights are off; `mean` of the weights tells.
+    low = min(
+        betting_lower(
+            weights.sum_by_group(weights.values * scaled) / episodes, error=error
+        ),
+        1.0,
+    )
+    lost = weights.sum_by_group(weights.values * (1 - scaled)) / episodes
+    high = max(1 - betting_lower(lost, error=error), low)
+    is_guaranteed = (
+        propensities_known
+        and bounds.source is Source.DECLARED
+        and (episodes == episodes[0]).all()
+    )
+    label = Label.GUARANTEED if is_guaranteed else Label.ASYMPTOTIC
+    return Interval(bounds.unscale(low), bounds.unscale(high), level, label, "betting")
+
+
+def in_units_of(bounds: ReturnBounds, interval: Interval) -> Interval:
+    """From [0, 1] back to returns."""
+    return replace(
+        interval, low=bounds.unscale(interval.low), high=bounds.unscale(interval.high)
+    )

@@ -1,0 +1,71 @@
+"""How much more data would settle it, and when to stop a pilot."""
+
+from math import ceil, log, log10
+from typing import Literal
+
+import numpy as np
+
+from stitchrl.ope.base import Interval
+from stitchrl.ope.intervals import BETS
+
+ENOUGH_EFFECTIVE = 50.0
+ENOUGH_SHARE = 0.05
+
+
+def required_groups(
+    difference: Interval,
+    value: float,
+    *,
+    margin: float,
+    groups: int,
+    effective_size: float,
+) -> float | None:
+    """Independent episodes at which the bound of Δ would reach the margin.
+
+    n' = (z sd / δ)², where δ = |`value` - margin| and z sd = (distance of `value` from the
+    bound) √n is what the present interval implies, hence at the present ESS / n. At least
+    as many as bring the ESS to 50. None if the estimate sits on the margin.
+    """
+    gain = value - margin
+    if abs(gain) < 1e-12 or effective_size <= 0 or not np.isfinite(gain):
+        return None
+    half = value - difference.low if gain > 0 else difference.high - value
+    settled = groups * (max(half, 0.0) / gain) ** 2
+    return round_up(max(settled, groups * ENOUGH_EFFECTIVE / effective_size))
+
+
+def round_up(number: float) -> float:
+    """To two significant digits."""
+    if not np.isfinite(number) or number < 1:
+        return number
+    unit = 10.0 ** max(int(log10(number)) - 1, 0)
+    return ceil(number / unit - 1e-9) * unit
+
+
+def betting_capital(
+    returns: np.ndarray, mean: float, *, against: Literal["at most", "at least"]
+) -> np.ndarray:
+    """Capital after each return in [0, 1] of bets that J is not `against` `mean`.
+
+    Against "J ≤ m": mean_f Π (1 + f (x / m - 1)); against "J ≥ m" the same of 1 - x and
+    1 - m. If the claim is true it ever reaches 1 / α with probability at most α (Ville), so
+    that one may look after every episode. Raises `ValueError` unless 0 < mean < 1.
+    """
+    if not 0 < mean < 1:
+        raise ValueError(f"'mean' must lie strictly between 0 and 1, but is {mean:.6g}.")
+    if against == "at least":
+        returns, mean = 1 - returns, 1 - mean
+    growth = np.log1p(BETS[:, None] * (returns / mean - 1)).cumsum(axis=1)
+    return np.exp(np.logaddexp.reduce(growth, axis=0) - log(len(BETS)))
+
+
+def expected_pilot(value: float, mean: float, *, error: float = 0.05) -> float:
+    """Episodes after which the capital should reach 1 / `error`, if J is `value`.
+
+    log(17 / error) over the growth of the best single bet on outcomes 0 and 1, which is
+    KL(value || mean): the cost of not knowing the best bet is at most log 17. Infinite if
+    the values are equal.
+    """
+    value = float(np.clip(value, 1e-9, 1 - 1e-9))
+    growth = value * log(value / mean) + (1 - value) * log((1 - value) / (1 - mean))
+    return round_up(log(len(BETS) / error) / growth) if growth > 0 else float("inf")

@@ -1,0 +1,214 @@
+"""When no number may be given: condition, message and the cheapest way out, one each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stitchrl.dataset import Dataset
+from stitchrl.ope.base import Source
+from stitchrl.ope.bounds import ReturnBounds
+
+FEWEST_GROUPS = 30
+FEWEST_EFFECTIVE = 10.0
+MEAN_WEIGHT = (0.5, 2.0)
+MEAN_WEIGHT_ERRORS = 5.0
+UNSUPPORTED_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a policy cannot be evaluated on this log."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+def no_propensity(*, has_propensity: bool, has_fitted_behavior: bool) -> Refusal | None:
+    """NO_PROP: nobody knows how likely the logged actions were."""
+    if has_propensity or has_fitted_behavior:
+        return None
+    return Refusal(
+        "NO_PROP",
+        "The log does not say how likely each action was, and no model of the behavior "
+        "was fitted. Assuming 1 would be wrong.",
+        "Fit a behavior model (its calibration is reported), or map the column "
+        "'propensity'.",
+    )
+
+
+def bad_propensity(propensity: np.ndarray, *, is_density: bool = False) -> Refusal | None:
+    """BAD_PROP: propensities ≤ 0, not finite, or > 1 where actions are discrete."""
+    too_large = np.zeros(len(propensity), bool) if is_density else propensity > 1
+    wrong = ~np.isfinite(propensity) | (propensity <= 0) | too_large
+    if not wrong.any():
+        return None
+    row = int(np.flatnonzero(wrong)[0])
+    hint = ""
+    if (propensity <= 0).all():
+        hint = " All are ≤ 0: they look like logarithms; give their exponentials."
+    return Refusal(
+        "BAD_PROP",
+        f"Propensities must be {'> 0' if is_density else 'in (0, 1]'}, but {wrong.sum():,} "
+        f"of {len(propensity):,} are not: row {row} has {propensity[row]:.6g}.{hint}",
+        "Correct the 'propensity' column, or leave it out and fit a behavior model.",
+    )
+
+
+def unsupported(share: float, *, states: int | None = None) -> Refusal | None:
+    """SUPPORT: `share` of the policy's decisions have known probability 0 in the log."""
+    if share < UNSUPPORTED_SHARE:
+        return None
+    where = f", in {states:,} states" if states else ""
+    return Refusal(
+        "SUPPORT",
+        f"{share:.1%} of this policy's decisions are actions that the log's behavior never "
+        f"takes there{where}: no amount of such data says what they do.",
+        "Restrict the policy to actions that the behavior takes; the lower and upper "
+        "completions of FQE say what is at stake.",
+    )
+
+
+def low_effective_size(effective_size: float, groups: int) -> Refusal | None:
+    """ESS_LOW: fewer than 10 episodes effectively speak about the policy."""
+    if effective_size >= FEWEST_EFFECTIVE:
+        return None
+    needed = groups * FEWEST_EFFECTIVE / max(effective_size, 1e-9)
+    return Refusal(
+        "ESS_LOW",
+        f"Only {effective_size:.1f} of {groups:,} independent episodes effectively speak "
+        "about this policy; at least 10 must.",
+        "Move less far: mix the policy with the present behavior. "
+        f"Or log about {needed:,.0f} episodes.",
+    )
+
+
+def mean_weight_off(mean: float, error: float) -> Refusal | None:
+    """MEANW: weights, which must average 1, are off by > 5 errors or a factor 2."""
+    low, high = MEAN_WEIGHT
+    if low <= mean <= high and abs(mean - 1) <= MEAN_WEIGHT_ERRORS * error:
+        return None
+    return Refusal(
+        "MEANW",
+        f"Importance weights must average 1, but average {mean:.3g} (standard error "
+        f"{error:.2g}): propensities are wrong, episodes depend on each other, or a few "
+        "episodes that were not seen carry the weight.",
+        "Check the propensities; if they are right, move less far: mix the policy with "
+        "the present behavior.",
+    )
+
+
+def unbounded_horizon(dataset: Dataset, discount: float) -> Refusal | None:
+    """HORIZON: γ = 1, episodes cut off, and no declared horizon."""
+    cut = int(dataset.truncated.sum())
+    if discount < 1 or cut == 0 or dataset.horizon is not None:
+        return None
+    return Refusal(
+        "HORIZON",
+        f"{cut:,} of {dataset.episodes:,} episodes were cut off before they ended, and "
+        "with discount 1 what would have followed has no limit.",
+        "Give a discount below 1 (--discount .99), or declare the horizon of the task.",
+    )
+
+
+def no_ends(dataset: Dataset) -> Refusal | None:
+    """TERM: no episode is said to have ended or to have been cut."""
+    if dataset.terminated.any() or dataset.truncated.any():
+        return None
+    return Refusal(
+        "TERM",
+        f"None of {dataset.size:,} rows is 'terminated' or 'truncated': it is unknown "
+        "whether episodes ended or were only no longer watched.",
+        "Map the column that says how episodes end.",
+    )
+
+
+def too_few(groups: int) -> Refusal | None:
+    """SINGLE: fewer than 30 independent episodes."""
+    if groups >= FEWEST_GROUPS:
+        return None
+    return Refusal(
+        "SINGLE",
+        f"There are {groups} independent episodes to judge by; no interval holds with "
+        f"fewer than {FEWEST_GROUPS}.",
+        f"Log at least {FEWEST_GROUPS - groups} more (patients, users, robots: whatever is "
+        "independent of the others).",
+    )
+
+
+def bounds_broken(
+    bounds: ReturnBounds, returns: np.ndarray, *, guaranteed: bool = False
+) -> Refusal | None:
+    """BOUNDS: returns break their declared bounds, or a guarantee is asked without any."""
+    slack = 1e-9 * max(1.0, abs(bounds.low), abs(bounds.high))
+    outside = (returns < bounds.low - slack) | (returns > bounds.high + slack)
+    if outside.any():
+        episode = int(np.flatnonzero(outside)[0])
+        return Refusal(
+            "BOUNDS",
+            f"Returns are declared to lie in [{bounds.low:.6g}, {bounds.high:.6g}], but "
+            f"{outside.sum():,} do not: episode {episode} returned {returns[episode]:.6g}.",
+            "Correct 'return_bounds' or 'reward_bounds', or the reward column.",
+        )
+    if guaranteed and bounds.source is not Source.DECLARED:
+        return Refusal(
+            "BOUNDS",
+            "A guaranteed interval needs to know the smallest and largest return there can "
+            f"be; the log shows {bounds.low:.6g} to {bounds.high:.6g}, which is no proof.",
+            "Declare 'return_bounds' or 'reward_bounds' and 'horizon'.",
+        )
+    return None
+
+
+def deterministic(
+    *, is_continuous: bool, effective_size: float, followed: int, episodes: int
+) -> Refusal | None:
+    """DET_IS: weights of a policy without randomness, of which the log shows too little.
+
+    `followed` counts the episodes of the log that act as the policy throughout.
+    """
+    if not is_continuous and effective_size >= FEWEST_EFFECTIVE:
+        return None
+    what = (
+        "continuous actions are never exactly those of a deterministic policy"
+        if is_continuous
+        else f"only {followed:,} of {episodes:,} episodes follow this policy throughout"
+    )
+    return Refusal(
+        "DET_IS",
+        f"Importance weights cannot judge this deterministic policy: {what}.",
+        "Evaluate a stochastic version (`sample`) or a mixture with the present behavior.",
+    )
+
+
+def insane_values(
+    *, lowest: float, highest: float, bounds: ReturnBounds, drift: float = 0.0
+) -> Refusal | None:
+    """QSANE: Q outside what returns can be, or still drifting by more than one error.
+
+    `drift` is the change over the last fifth of the fit, in standard errors.
+    """
+    slack = 0.01 * bounds.width
+    if lowest >= bounds.low - slack and highest <= bounds.high + slack and drift <= 1:
+        return None
+    return Refusal(
+        "QSANE",
+        f"Fitted values reach from {lowest:.4g} to {highest:.4g} where returns lie in "
+        f"[{bounds.low:.4g}, {bounds.high:.4g}], and moved by {drift:.1f} standard errors "
+        "at the end of the fit: the fit has not settled.",
+        "Fit for longer, with a smaller learning rate, or in closed form on discrete "
+        "states.",
+    )
+
+
+def has_memory(*, replays_as_markov: bool) -> Refusal | None:
+    """MEMORY: the policy remembers more than an observation tells."""
+    if replays_as_markov:
+        return None
+    return Refusal(
+        "MEMORY",
+        "This policy acts on its memory of the episode, so that neither weights nor fitted "
+        "values of single decisions describe it.",
+        "Declare the history that it looks at, so that it replays as a policy of "
+        "observations; or pilot it.",
+    )

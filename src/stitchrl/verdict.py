@@ -1,0 +1,242 @@
+"""From numbers to words: deploy, pilot, collect more data, do not deploy, or cannot say.
+
+The verdict is the first of six lines that holds:
+1. a refusal: cannot say; 2. too far from the data: cannot say; 3. shown to be worse: do not
+deploy; 4. shown to be better, and every check passes: deploy; 5. every estimate is better:
+pilot; 6. else: collect more data.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stitchrl.ope.base import Interval, Label
+from stitchrl.ope.conditions import (
+    ERROR,
+    Reason,
+    better,
+    better_by_all,
+    distance,
+    not_worse,
+    refused,
+    trustworthy,
+)
+from stitchrl.ope.evidence import Evidence, Kind
+from stitchrl.ope.planning import (
+    ENOUGH_SHARE,
+    expected_pilot,
+    required_groups,
+)
+
+MIXING_HELPS = {"MEANW", "SUPPORT", "DET_IS", "ESS_LOW", "TOO_FAR"}
+
+
+class Decision(StrEnum):
+    """What the evidence allows, best first."""
+
+    DEPLOY = "deploy"
+    PILOT = "pilot"
+    COLLECT_MORE_DATA = "collect_more_data"
+    DO_NOT_DEPLOY = "do_not_deploy"
+    CANNOT_SAY = "cannot_say"
+    EVALUATED = "evaluated"  # A control, or the behavior itself: no candidate.
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from the evidence about one policy, and why."""
+
+    evidence: Evidence
+    decision: Decision
+    line: int | None  # Of the rule: the one that held; None for what is no candidate.
+    sentence: str
+    reasons: tuple[Reason, ...]  # Every condition, in the order of the rule.
+    label: Label | None = None  # What the deciding bound rests on.
+    remedy: str | None = None  # The cheapest way to a better verdict.
+    required_n: float | None = None  # Independent episodes that would settle it.
+    kl_factor: float | None = None  # 2^KL: logged episodes per one that looks like π's.
+    stopping_rule: str | None = None
+
+
+def decide(
+    evidence: Evidence, *, margin: float = 0.0, mixtures: Sequence[Evidence] = ()
+) -> Verdict:
+    """The first line of the rule that holds.
+
+    `margin` is the improvement asked for. `mixtures` of the same policy are searched for
+    the largest that is not too far. A control, or the behavior itself, gets `evaluated`.
+    """
+    refusals, far = refused(evidence), list(distance(evidence))
+    worse, gain = not_worse(evidence, margin), better(evidence, margin)
+    checks, points = list(trustworthy(evidence)), better_by_all(evidence)
+    reasons = (*refusals, *far, worse, gain, *checks, points)
+    bits = evidence.kl_bits
+    factor = 2.0**bits if bits is not None and bits < 1000 else None
+    now = f"{evidence.behavior.value:.4g}"
+
+    def verdict(decision: Decision, line: int | None, sentence: str, **more) -> Verdict:
+        return Verdict(
+            evidence, decision, line, sentence, reasons, kl_factor=factor, **more
+        )
+
+    if not evidence.is_candidate:
+        what = "a control" if evidence.kind is Kind.CONTROL else "what made the log"
+        sentence = f"{evidence.name} is {what}: evaluated, but it cannot be a candidate."
+        return verdict(Decision.EVALUATED, None, sentence)
+    if refusals:
+        remedy = _cheapest(evidence, refusals[0].code, mixtures)
+        return verdict(Decision.CANNOT_SAY, 1, refusals[0].sentence, remedy=remedy)
+    failed = [reason for reason in far if not reason.passed]
+    if failed:
+        remedy = _cheapest(evidence, failed[0].code, mixtures)
+        sentence = f"Too far from the log to judge: {failed[0].sentence}"
+        return verdict(Decision.CANNOT_SAY, 2, sentence, remedy=remedy)
+    if not worse.passed:
+        return verdict(
+            Decision.DO_NOT_DEPLOY,
+            3,
+            worse.sentence,
+            label=_label(evidence, lambda interval: interval.high < -margin),
+            remedy="Keep the present behavior.",
+        )
+    if gain.passed and all(check.passed for check in checks):
+        return verdict(
+            Decision.DEPLOY,
+            4,
+            gain.sentence + f" (present behavior: {now})",
+            label=_label(evidence, lambda interval: interval.low > margin),
+        )
+    needed = _required(evidence, margin)
+    open_question = next((c.sentence for c in checks if not c.passed), "")
+    if not gain.passed:
+        open_question = gain.sentence
+    if points.passed:
+        return verdict(
+            Decision.PILOT,
+            5,
+            f"Promising, not proven: {points.sentence} {open_question}",
+            remedy=f"Pilot it under supervision. {_enough(evidence, needed)}",
+            required_n=needed,
+            stopping_rule=_stopping_rule(evidence),
+        )
+    sentence = f"The log does not settle it: {points.sentence} {open_question}"
+    remedy = _enough(evidence, needed)
+    return verdict(
+        Decision.COLLECT_MORE_DATA, 6, sentence, remedy=remedy, required_n=needed
+    )
+
+
+def decide_all(evidence: Sequence[Evidence], *, margin: float = 0.0) -> list[Verdict]:
+    """A verdict on each; the mixtures of a policy are those whose `of` is its name."""
+    return [
+        decide(one, margin=margin, mixtures=[e for e in evidence if e.of == one.name])
+        for one in evidence
+    ]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to do after all verdicts."""
+
+    decision: Decision
+    name: str | None  # The policy or mixture to do it with; None: keep the behavior.
+    verdict: Verdict | None  # Of the candidate nearest to being deployed.
+    sentence: str
+
+
+def recommend(verdicts: Sequence[Verdict]) -> Recommendation:
+    """The best decision and, among candidates that share it, the largest lower bound of Δ.
+
+    Cautious on purpose: of two candidates to pilot it names the one that can lose least.
+    Only deploy and pilot name a policy; else the present behavior stays.
+    """
+    candidates = [verdict for verdict in verdicts if verdict.evidence.is_candidate]
+    if not candidates:
+        return Recommendation(Decision.CANNOT_SAY, None, None, "There is no candidate.")
+    rank = list(Decision).index
+    best = min(candidates, key=lambda v: (rank(v.decision), -_lowest(v.evidence)))
+    if best.decision in (Decision.DEPLOY, Decision.PILOT):
+        return Recommendation(best.decision, best.evidence.name, best, best.sentence)
+    sentence = f"Keep the present behavior. {best.sentence}"
+    return Recommendation(best.decision, None, best, sentence)
+
+
+def _lowest(evidence: Evidence) -> float:
+    found = evidence.asymptotic or evidence.guaranteed
+    return found.low if found is not None else float("-inf")
+
+
+def _label(evidence: Evidence, holds: Callable[[Interval], bool]) -> Label:
+    """Of the first interval of Δ, guaranteed before asymptotic, for which `holds`."""
+    return next(interval.label for interval in evidence.differences if holds(interval))
+
+
+def _cheapest(evidence: Evidence, code: str, mixtures: Sequence[Evidence]) -> str:
+    """The remedy of a refusal; where moving less far helps, how far one may."""
+    own = next((r.remedy for r in evidence.refusals if r.code == code), "")
+    if code not in MIXING_HELPS:
+        return own
+    near = [
+        mixture
+        for mixture in mixtures
+        if mixture.share < evidence.share
+        and not (mixture.refusals or mixture.has_few_effective or mixture.is_far)
+    ]
+    if not near:
+        return own or "Move less far: mix it with the present behavior."
+    largest = max(near, key=lambda mixture: mixture.share)
+    return (
+        f"Move less far: {largest.name} ({largest.share:.0%} of the way) is the largest "
+        "mixture that the log can judge."
+    )
+
+
+def _required(evidence: Evidence, margin: float) -> float | None:
+    if evidence.asymptotic is None or evidence.wis is None or not evidence.effective_size:
+        return None
+    return required_groups(
+        evidence.asymptotic,
+        evidence.wis - evidence.behavior.value,
+        margin=margin,
+        groups=evidence.groups,
+        effective_size=evidence.effective_size,
+    )
+
+
+def _enough(evidence: Evidence, needed: float | None) -> str:
+    size = evidence.effective_size
+    if needed is None:
+        return (
+            "The estimated gain is too close to none to say how much data would settle it."
+        )
+    sentence = f"About {needed:,.0f} independent episodes like these"
+    if needed <= evidence.groups:
+        return "There are enough episodes; what is open is listed among the reasons."
+    sentence += f" would settle it ({evidence.groups:,} so far), if the estimate stays."
+    if size is not None and size < ENOUGH_SHARE * evidence.groups:
+        sentence = (
+            f"Only {size / evidence.groups:.1%} of logged episodes speak about it, "
+            "whatever their number: move less far, or log while following it in part."
+        )
+    return sentence
+
+
+def _stopping_rule(evidence: Evidence) -> str | None:
+    """A betting test to be looked at after every episode, with this policy's numbers."""
+    bounds, interval = evidence.bounds, evidence.behavior.interval
+    if interval is None or bounds.width == 0:
+        return None
+    low, high = max(interval.low, bounds.low), min(interval.high, bounds.high)
+    best = min(evidence.points.values())
+    share, mean = (best - bounds.low) / bounds.width, (high - bounds.low) / bounds.width
+    expected = "Such a gain is too small to be found in a pilot."
+    if 0 < mean < share:
+        episodes = expected_pilot(share, mean, error=ERROR)
+        expected = f"If it is worth {best:.4g}, this takes at most about {episodes:,.0f}."
+    return (
+        "After every pilot episode, bet on its return as `betting_capital` does, starting "
+        f"with 1. Adopt the policy when the capital against 'worth at most {high:.4g}' "
+        f"reaches {1 / ERROR:.0f}; withdraw it when that against 'worth at least "
+        f"{low:.4g}' does. Either errs with probability at most {ERROR:.0%}, however "
+        "often one looks. " + expected
+    )
