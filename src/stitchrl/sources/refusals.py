@@ -1,0 +1,54 @@
+"""How readers refuse a file: every refusal is a finding, and names the file."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from stitchrl.findings import DataError, Finding, Severity, at_rows
+
+
+def refuse(code: str, message: str, remedy: str, *, rows: Sequence[int] = ()) -> DataError:
+    """An error to raise; `rows` are rows of the file, counted from 0 after any header."""
+    return DataError([at_rows(code, Severity.ERROR, message, remedy, rows=rows)])
+
+
+def warn(code: str, message: str, remedy: str, *, rows: Sequence[int] = ()) -> Finding:
+    """A warning that the dataset carries along."""
+    return at_rows(code, Severity.WARNING, message, remedy, rows=rows)
+
+
+def note(code: str, message: str, remedy: str = "", *, rows: Sequence[int] = ()) -> Finding:
+    """Something counted that the dataset carries along."""
+    return at_rows(code, Severity.NOTE, message, remedy, rows=rows)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the closest known name, or with the first few if none is close."""
+    spelled = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), spelled, n=1)
+    if close:
+        return f"Did you mean '{spelled[close[0]]}'?"
+    shown = ", ".join(f"'{candidate}'" for candidate in list(spelled.values())[:12])
+    return f"There are: {shown}{', …' if len(spelled) > 12 else ''}."
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a library says about a broken file into a refusal that names it."""
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except RecursionError as error:
+        raise _unreadable(path, kind, "it is nested too deeply") from error
+    except Exception as error:
+        raise _unreadable(path, kind, str(error).split("\n\n")[0]) from error
+
+
+def _unreadable(path: Path, kind: str, reason: str) -> DataError:
+    return refuse(
+        "UNREADABLE",
+        f"'{path}' cannot be read as {kind}: it is damaged or was cut short ({reason}).",
+        "Copy or export the file again, and compare its size with the original.",
+    )
