@@ -76,7 +76,16 @@ def start_members(
     order = [*range(count), *[0] * padding]
     runs = [start(algorithms[i], experience, keys[i]) for i in order]
     active = jnp.arange(len(order)) < count
-    return Members(stack([algorithms[i] for i in order]), stack(runs), active)
+    return spread(Members(stack([algorithms[i] for i in order]), stack(runs), active))
+
+
+def spread(members: Members) -> Members:
+    """Lay members out over the devices, as `advance_members` leaves them.
+
+    Otherwise its second call would compile again.
+    """
+    sharding = jax.sharding.NamedSharding(_mesh(), jax.P("member"))
+    return jax.device_put(members, sharding)
 
 
 def advance_members(
@@ -88,8 +97,7 @@ def advance_members(
     becomes inactive. Returns the members, their mean metrics over these updates, and which
     of them took the steps and stayed finite.
     """
-    mesh = jax.sharding.Mesh(np.asarray(devices()), ("member",))
-    return _advance_members(members, data, steps, mesh, _parallel())
+    return _advance_members(members, data, steps, _mesh(), _parallel())
 
 
 @partial(jax.jit, static_argnames=("steps", "mesh", "parallel"))
@@ -133,8 +141,7 @@ def for_each_member(function: Callable[[Any, Any], Any], tree: Any, shared: Any)
 
     `function` must be one object, not a new lambda each time: it is compiled once.
     """
-    mesh = jax.sharding.Mesh(np.asarray(devices()), ("member",))
-    return _for_each_member(tree, shared, function, mesh, _parallel())
+    return _for_each_member(tree, shared, function, _mesh(), _parallel())
 
 
 @partial(jax.jit, static_argnames=("function", "mesh", "parallel"))
@@ -158,6 +165,10 @@ def _spread(function: Callable[[Any], Any], mesh: Any, parallel: str) -> Callabl
 def devices() -> list[Any]:
     """Where members run: every device of the default backend."""
     return jax.devices()
+
+
+def _mesh() -> jax.sharding.Mesh:
+    return jax.sharding.Mesh(np.asarray(devices()), ("member",))
 
 
 def _parallel() -> str:

@@ -1,0 +1,119 @@
+"""Who made the log, where states are not discrete: a network that imitates it."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Key
+
+from stitchrl.algorithms.bc import BC
+from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.experience import Experience, Fold, Transition, take
+from stitchrl.learner import cosine_decay
+from stitchrl.normalizer import Normalizer
+from stitchrl.ope.policy_table import DensityTable, PolicyTable
+from stitchrl.policies import Normalized, action_probabilities
+from stitchrl.population import member, train_population
+from stitchrl.spaces import Masked
+from stitchrl.tree import hyperparameters
+
+
+@hyperparameters
+class Imitation(BC):
+    """Behavior cloning on one fold, with weight decay and a falling learning rate.
+
+    Update order: the actor, and nothing else.
+    Departures from BC: both are there for calibration, not for return.
+    """
+
+    fold: Fold
+    total_updates: float = 5_000.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    hidden: tuple[int, ...] = (64, 64)
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        rate = cosine_decay(self.learning_rate, self.total_updates)
+        return optax.adam(rate)
+
+    def sample(self, data: Experience, key: Key[Array, ""]) -> Transition:
+        return take(data.transitions, self.fold.draw(key, self.batch_size))
+
+    def actor_loss(self, actor: Any, batch: Transition):
+        """Negative log-likelihood plus an L2 penalty on all parameters."""
+        loss, metrics = super().actor_loss(actor, batch)
+        squares = [jnp.square(leaf).sum() for leaf in jax.tree.leaves(actor)]
+        return loss + self.weight_decay * jnp.stack(squares).sum(), metrics
+
+
+def imitate(
+    dataset: Dataset, *, fold: np.ndarray, updates: int, seed: int
+) -> list[Normalized]:
+    """One imitation of the log for each fold (episodes,), learned from the other folds."""
+    normalizer = Normalizer.fit(dataset)
+    everything = dataclasses.replace(
+        dataset,  # What followed does not matter here, so no row is lost.
+        terminated=np.ones(dataset.size, bool),
+    )
+    experience = Experience.of(everything, normalizer)
+    of_row = fold[dataset.episode]
+    count = int(fold.max()) + 1
+    others = Fold.of([of_row != number for number in range(count)])
+    models = [Imitation(fold=rows, total_updates=float(updates)) for rows in others]
+    keys = list(jax.random.split(jax.random.key(seed), count))
+    states = train_population(models, experience, keys, updates)
+    return [
+        Normalized(model.policy(member(states, number)), normalizer)
+        for number, model in enumerate(models)
+    ]
+
+
+def behavior_table(dataset: Dataset, fold: np.ndarray, models: list) -> PolicyTable:
+    """Probabilities at every row and final observation, each from a model that did not
+    see its episode. Discrete actions."""
+    assert isinstance(dataset.actions, Choices)
+    count = dataset.actions.count
+    rows = np.empty((dataset.size, count))
+    final = np.empty((dataset.episodes, count))
+    for number, model in enumerate(models):
+        here, there = fold[dataset.episode] == number, fold == number
+        rows[here] = _probabilities(
+            model, dataset.observation[here], _some(dataset.valid_actions, here), count
+        )
+        final[there] = _probabilities(
+            model,
+            dataset.final_observation[there],
+            _some(dataset.final_valid_actions, there),
+            count,
+        )
+    final[np.isnan(dataset.final_observation).all(axis=1)] = np.nan
+    return PolicyTable.create(rows, final)
+
+
+def behavior_densities(dataset: Dataset, fold: np.ndarray, models: list) -> DensityTable:
+    """Densities of logged continuous actions, each from a model that did not see it."""
+    assert isinstance(dataset.actions, Bounds)
+    action = dataset.actions.to_unit(dataset.action).astype(np.float32)
+    log_prob = np.empty(dataset.size)
+    for number, model in enumerate(models):
+        here = fold[dataset.episode] == number
+        log_prob[here] = jax.vmap(model.log_prob)(dataset.observation[here], action[here])
+    return DensityTable(np.exp(log_prob))
+
+
+def _some(valid: np.ndarray | None, here: np.ndarray) -> np.ndarray | None:
+    return None if valid is None else valid[here]
+
+
+def _probabilities(
+    model: Any, observation: np.ndarray, valid: np.ndarray | None, count: int
+) -> np.ndarray:
+    seen: Any = observation
+    if valid is not None:
+        seen = Masked(observation, valid | ~valid.any(axis=1, keepdims=True))
+    rows = jax.vmap(lambda o: action_probabilities(model, o, count))(seen)
+    return np.asarray(rows, np.float64)

@@ -1,0 +1,228 @@
+"""Training every member of a run: chunk by chunk, probed, guarded, saved and resumable."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stitchrl.checkpoint import load_checkpoint, save_checkpoint
+from stitchrl.experience import Experience
+from stitchrl.guard import find_incident
+from stitchrl.metrics_log import MetricsLog, read
+from stitchrl.plan import MemberPlan
+from stitchrl.population import (
+    Members,
+    advance_members,
+    by_program,
+    for_each_member,
+    gathered,
+    member,
+    spread,
+    stack,
+    start_members,
+)
+from stitchrl.probing import Probe, measure
+from stitchrl.train import Run, prepare, start
+
+SECONDS_BETWEEN_SAVES = 10.0
+
+
+class Progress(NamedTuple):
+    """Where training stands; handed out after every chunk."""
+
+    name: str  # Algorithms in training.
+    step: int
+    until: int
+    share: float  # Of all updates of all members of the run.
+    updates_per_second: float  # Summed over the members in training.
+    seconds_left: float  # For the whole run, at this rate.
+    stopped: int  # Members stopped so far, because their numbers were not finite.
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A member after training."""
+
+    plan: MemberPlan
+    state: Any
+    records: list[dict[str, Any]]  # One per chunk, as in its metrics file.
+    stopped: str | None  # Why it stopped early, and where.
+    seconds: float  # Of its group, in this process.
+
+
+def fit(
+    plans: Sequence[MemberPlan],
+    experience: Experience,
+    probe: Probe,
+    *,
+    updates: int,
+    chunk: int,
+    directory: Path,
+    report: Callable[[Progress], None] = lambda progress: None,
+    seconds_between_saves: float = SECONDS_BETWEEN_SAVES,
+) -> list[Fitted]:
+    """Train all members to `updates`, going on from what `directory` holds of them.
+
+    Members that share a program are one population. `directory/NNN` gets each member's
+    checkpoints and metrics; interrupted at any moment and called again, the result is the
+    same bit for bit, on the same machine with the same threads.
+    """
+    clock = _Clock(total=updates * len(plans), report=report)
+    fitted: dict[int, Fitted] = {}
+    for indices in by_program([plan.algorithm for plan in plans]):
+        group = _Group([plans[i] for i in indices], experience, probe, directory, chunk)
+        group.train(updates, clock, seconds_between_saves)
+        fitted |= {one.plan.number: one for one in group.results()}
+    return [fitted[plan.number] for plan in plans]
+
+
+class _Clock:
+    """Turns chunks into progress."""
+
+    def __init__(self, total: int, report: Callable[[Progress], None]):
+        self.total, self.report = total, report
+        self.taken = self.worked = self.stopped = 0
+        self.start = time.monotonic()
+
+    def tell(self, name: str, step: int, until: int, new: int, rate: float):
+        self.taken += new
+        self.worked += new
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        left = (self.total - self.taken) * seconds / max(self.worked, 1)
+        share = self.taken / self.total
+        self.report(Progress(name, step, until, share, rate, left, self.stopped))
+
+
+class _Group:
+    """Members of one program: their runs, logs and checkpoints."""
+
+    def __init__(
+        self,
+        plans: Sequence[MemberPlan],
+        experience: Experience,
+        probe: Probe,
+        directory: Path,
+        chunk: int,
+    ):
+        self.plans, self.experience, self.probe = plans, experience, probe
+        self.chunk = chunk
+        self.places = [directory / f"{plan.number:03d}" for plan in plans]
+        self.name = ", ".join(dict.fromkeys(plan.label for plan in plans))
+        algorithms = [plan.algorithm for plan in plans]
+        keys = [jax.random.key(plan.seed) for plan in plans]
+        self.data = prepare(algorithms[0], experience)
+        self.members = start_members(algorithms, experience, keys)
+        self.stopped: list[str | None] = [None] * len(plans)
+        self.seconds, self.step = 0.0, 0
+        self._go_on_from_checkpoints()
+        self.logs = [MetricsLog(place / "metrics.jsonl") for place in self.places]
+        for log in self.logs:
+            log.truncate_to(self.step)
+
+    def train(self, updates: int, clock: _Clock, seconds_between_saves: float) -> None:
+        clock.taken += self.step * len(self.plans)
+        clock.stopped += sum(reason is not None for reason in self.stopped)
+        saved = time.monotonic()
+        while self.step < updates and self._is_active().any():
+            begun = time.monotonic()
+            before, was_active = self.members, self._is_active()
+            self.members, metrics, _ = advance_members(before, self.data, self.chunk)
+            is_active = self._is_active()
+            for index in np.flatnonzero(was_active & ~is_active):
+                self._explain(before, int(index))
+                clock.stopped += 1
+            self.step += self.chunk
+            self._log(gathered(metrics), was_active, is_active)
+            now = time.monotonic()
+            self.seconds += now - begun
+            is_last = self.step >= updates or not is_active.any()
+            if is_last or now - saved >= seconds_between_saves:
+                self._save()
+                saved = time.monotonic()
+            new = self.chunk * int(was_active.sum())
+            rate = new / max(now - begun, 1e-9)
+            clock.tell(self.name, self.step, updates, new, rate)
+
+    def results(self) -> list[Fitted]:
+        states = gathered(self.members.runs.state)
+        return [
+            Fitted(
+                plan,
+                member(states, index),
+                read(self.places[index] / "metrics.jsonl").records,
+                self.stopped[index],
+                self.seconds,
+            )
+            for index, plan in enumerate(self.plans)
+        ]
+
+    def _is_active(self) -> np.ndarray:
+        return np.asarray(gathered(self.members.active))[: len(self.plans)]
+
+    def _explain(self, before: Members, index: int) -> None:
+        run = self._run(before, index)
+        algorithm = self.plans[index].algorithm
+        incident = find_incident(algorithm, self.experience, run, self.chunk)
+        self.stopped[index] = str(incident)
+
+    def _run(self, members: Members, index: int) -> Run:
+        """One member's run, with its own kind of key."""
+        runs = members.runs
+        data = member(gathered(jax.random.key_data(runs.key)), index)
+        key = jax.random.wrap_key_data(data, impl=jax.random.key_impl(runs.key))
+        run = member(gathered(runs._replace(key=None)), index)
+        return jax.tree.map(jnp.asarray, run)._replace(key=key)
+
+    def _log(self, metrics: Any, was_active: np.ndarray, is_active: np.ndarray) -> None:
+        probed = for_each_member(
+            measure, (self.members.algorithms, self.members.runs.state), self.probe
+        )
+        probed = gathered(probed)
+        for index, log in enumerate(self.logs):
+            if not was_active[index]:
+                continue
+            values = {f"train/{k}": float(v[index]) for k, v in metrics.items()}
+            if is_active[index]:
+                values |= {k: float(v[index]) for k, v in probed.items()}
+            log.append({"step": self.step, **values})
+
+    def _save(self) -> None:
+        for index, place in enumerate(self.places):
+            reason = self.stopped[index]
+            header = {"stopped": reason, "name": self.plans[index].label}
+            save_checkpoint(
+                place / "checkpoint",
+                self._run(self.members, index),
+                step=self.step,
+                chunk=self.chunk,
+                header=header,
+            )
+
+    def _go_on_from_checkpoints(self) -> None:
+        """Put every member where its group was last saved as a whole."""
+        places = [place / "checkpoint" for place in self.places]
+        if not all(place.is_dir() for place in places):
+            return
+        like = [
+            jax.eval_shape(start, plan.algorithm, self.experience, jax.random.key(0))
+            for plan in self.plans
+        ]
+        found = [load_checkpoint(*pair) for pair in zip(places, like)]
+        # Killed between two members' saves, some are one checkpoint ahead.
+        common = min(checkpoint.step for checkpoint in found)
+        if any(checkpoint.step > common for checkpoint in found):
+            pairs = zip(places, like)
+            found = [load_checkpoint(*pair, until=common) for pair in pairs]
+        self.step = common
+        self.stopped = [checkpoint.header["stopped"] for checkpoint in found]
+        padding = len(self.members.active) - len(found)
+        runs = [checkpoint.tree for checkpoint in found]
+        runs = [*runs, *[runs[0]] * padding]
+        active = [reason is None for reason in self.stopped] + [False] * padding
+        members = Members(self.members.algorithms, stack(runs), jnp.asarray(active))
+        self.members = spread(members)
