@@ -1,6 +1,5 @@
 """The one training loop: a scan, in chunks, over updates numbered from zero."""
 
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -88,10 +87,12 @@ def chunks(
 
 def held(algorithm: Any) -> Any:
     """The same losses, with every optimizer's step size zero."""
-    names = [
-        f.name for f in dataclasses.fields(algorithm) if f.name.endswith("learning_rate")
-    ]
-    return dataclasses.replace(algorithm, **dict.fromkeys(names, 0.0))
+
+    def hold(path: Any, value: Any) -> Any:
+        is_rate = jax.tree_util.keystr(path).endswith("learning_rate")
+        return jnp.zeros_like(value) if is_rate else value
+
+    return jax.tree.map_with_path(hold, algorithm)
 
 
 @jax.jit
