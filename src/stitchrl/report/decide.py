@@ -1,31 +1,20 @@
 """What the first section of a report says: verdicts, estimates, what would change."""
 
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from stitchrl.ope.base import Label
 from stitchrl.report.numbers import (
     Count,
     Estimate,
-    IntervalKind,
     Many,
     Part,
     Share,
     Trust,
     Unbounded,
 )
-
-
-class Decision(StrEnum):
-    """What the evidence allows."""
-
-    DEPLOY = "deploy"
-    PILOT = "pilot"
-    COLLECT_MORE_DATA = "collect_more_data"
-    DO_NOT_DEPLOY = "do_not_deploy"
-    CANNOT_SAY = "cannot_say"
-
+from stitchrl.verdict import Decision
 
 # Which lines of the ordered rule lead to which decision.
 LINES_OF = {
@@ -34,6 +23,7 @@ LINES_OF = {
     Decision.DEPLOY: (4,),
     Decision.PILOT: (5,),
     Decision.COLLECT_MORE_DATA: (6,),
+    Decision.EVALUATED: (),
 }
 
 
@@ -54,10 +44,10 @@ class Verdict(Part):
 
     policy: str
     decision: Decision
-    label: Literal[IntervalKind.GUARANTEED, IntervalKind.ASYMPTOTIC] | None = None
-    """What the bounds on the difference are; null where there are none."""
+    label: Label | None = None
+    """What the deciding bound rests on."""
     rule: int | None = Field(default=None, ge=1, le=6)
-    """Line of the ordered rule; null for a policy that is evaluated but no candidate."""
+    """Line of the ordered rule; null for what is evaluated, but no candidate."""
     sentence: str
     """The verdict on this policy in one plain sentence."""
     reasons: Many[Reason] = ()
@@ -72,10 +62,12 @@ class Verdict(Part):
 
     @model_validator(mode="after")
     def _follows_the_rule(self) -> "Verdict":
-        if self.rule is not None and self.rule not in LINES_OF[self.decision]:
+        lines = LINES_OF[self.decision]
+        if self.rule not in (lines or (None,)):
             raise ValueError(
                 f"{self.policy}: '{self.decision}' follows from line "
-                f"{LINES_OF[self.decision]} of the rule, not from line {self.rule}"
+                f"{' or '.join(map(str, lines)) or 'null'} of the rule, but rule is "
+                f"{self.rule}"
             )
         return self
 
@@ -95,7 +87,7 @@ class EstimateRow(Part):
 
     policy: str
     estimator: str
-    """"WIS", "FQE", or "MEAN" for the mean return of the log."""
+    """"WIS", "FQE", or "data" for the mean return of the log."""
     completion: Literal["lower", "behavior", "upper"] | None = None
     """What FQE assumes of actions the log does not show."""
     estimate: Estimate

@@ -44,11 +44,11 @@ def forest(report: Report, values: Values) -> Markup:
     for x, text, align in _COLUMNS:
         axes.text(x, 1, text, transform=axes.transAxes, ha=align, **SMALL)
     y = GAP / 2 + LINE / 2
-    behavior = next(policy for policy in report.policies if policy.kind is Kind.BEHAVIOR)
+    behavior = report.behavior_label
     _estimate(axes, y, estimates.behavior, marker="s", color=COLOR["behavior"])
     n = count(estimates.behavior.n)
-    _labels(axes, y, behavior.label, "mean", estimates.behavior, (n, ""), values)
-    spoken = [_spoken(behavior.label, "mean", estimates.behavior, values)]
+    _labels(axes, y, behavior, "mean", estimates.behavior, (n, ""), values)
+    spoken = [_spoken(behavior, "mean", estimates.behavior, values)]
     y += LINE
     for policy in policies:
         axes.axhline(y - LINE / 2 + GAP / 2, color=COLOR["line"], lw=0.8, zorder=0)

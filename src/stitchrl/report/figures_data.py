@@ -18,7 +18,7 @@ SHOWN_BINS = 8
 def histogram(counts: Histogram, *, name: str, title: str, label: str) -> Markup:
     """How often each range of values occurs, with the mean."""
     figure, axes = board(440, 250, margins=(58, 26, 16, 46))
-    axes.set(xlabel=label, ylabel="")
+    axes.set_xlabel(f"{label} (n = {count(counts.n)})")
     edges = counts.edges
     axes.bar(
         edges[:-1],

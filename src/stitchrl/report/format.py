@@ -10,7 +10,7 @@ MINUS = "\N{MINUS SIGN}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
-def count(number: float | None) -> str:
+def count(number: float | int | None) -> str:
     """12,345; powers of ten above a hundred million."""
     if number is None:
         return MISSING
@@ -21,17 +21,19 @@ def count(number: float | None) -> str:
     return f"{number:,.0f}"
 
 
-def percent(share: float | None, digits: int = 0) -> str:
+def percent(share: float | int | None, digits: int = 0) -> str:
     """31 %; "< 1 %" rather than a misleading 0 %."""
     if share is None:
         return MISSING
+    if isinf(share):
+        return "∞"
     smallest = 10.0**-digits
     if 0 < 100 * share < smallest:
         return f"<{NARROW_SPACE}{smallest:g}{NARROW_SPACE}%"
     return f"{100 * share:.{digits}f}{NARROW_SPACE}%"
 
 
-def number(value: float | None) -> str:
+def number(value: float | int | None) -> str:
     """Any number in about three significant digits."""
     if value is None:
         return MISSING
@@ -46,7 +48,7 @@ def number(value: float | None) -> str:
     return _signed(text.rstrip("0").rstrip(".") if decimals else text)
 
 
-def seconds(duration: float | None) -> str:
+def seconds(duration: float | int | None) -> str:
     """3.2 s, 71 s, 12 min, 3.5 h."""
     if duration is None:
         return MISSING
@@ -65,14 +67,14 @@ def shorten(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
-def bits(distance: float | None, digits: int = 1) -> str:
+def bits(distance: float | int | None, digits: int = 1) -> str:
     """A distance in bits, one decimal."""
     if distance is None:
         return MISSING
     return "∞" if isinf(distance) else f"{distance:.{digits}f}"
 
 
-def about(size: float) -> str:
+def about(size: float | int) -> str:
     """A size rounded up to two significant digits: about 12,000."""
     if isinf(size) or size >= 1e8:
         return count(size)

@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from stitchrl.ope.base import Label
+
 
 class Part(BaseModel):
     """A frozen piece of `report.json`; refuses unknown fields and non-finite numbers."""
@@ -66,14 +68,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class IntervalKind(StrEnum):
-    """What stands behind an interval."""
-
-    GUARANTEED = "guaranteed"  # Holds at any n, given known propensities and bounds.
-    ASYMPTOTIC = "asymptotic"  # Holds as n grows.
-    MODEL_BASED = "model-based"  # Holds if a fitted model is right.
-
-
 class Trust(StrEnum):
     """How far a number may be relied on."""
 
@@ -88,7 +82,7 @@ class Estimate(Part):
     value: float
     low: float | None = None
     high: float | None = None
-    interval: IntervalKind | None = None
+    interval: Label | None = None
     level: Share = 0.95
     n: Count | None = None
     """Units behind the number: episodes or groups, as the data section counts them."""

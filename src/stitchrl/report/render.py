@@ -1,22 +1,15 @@
 """One self-contained HTML file from a report: no script, no request, equal bytes."""
 
 import re
-from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from stitchrl.report import (
-    figures,
-    figures_data,
-    figures_moves,
-    figures_training,
-    figures_trust,
-    format,
-)
+from stitchrl.report import figures, format
 from stitchrl.report.decide import Verdict
+from stitchrl.report.draw import draw_all
 from stitchrl.report.format import Values
 from stitchrl.report.schema import Kind, Report
 from stitchrl.report.words import DECISIONS, RULE, TERMS, TERMS_OF
@@ -62,34 +55,75 @@ def _context(report: Report, values: Values) -> dict[str, Any]:
     sections += [("training", "Training")] if report.training else []
     sections += [("reproduce", "Reproduce")]
     sections += [("truth", "Truth")] if report.truth else []
-    verdict_of = {verdict.policy: verdict for verdict in report.decide.verdicts}
-    steps = mixture_steps(report)
-    shown = {verdict.policy for _, verdict in steps} | {
-        report.decide.best,
-        report.decide.recommended,
-    }
+    decide, steps = report.decide, mixture_steps(report)
+    shown = {v.policy for _, v in steps} | {decide.best, decide.recommended}
     weights = report.trust.weights if report.trust else ()
-    behavior = [p.label for p in report.policies if p.kind is Kind.BEHAVIOR]
     choices = report.data.actions.choices if report.data.actions else ()
     return {
-        "behavior_label": behavior[0] if behavior else "The logged policy",
+        "behavior_label": report.behavior_label,
         "decisions": DECISIONS,
-        "estimate_lines": figures.estimate_lines(report.decide.estimates),
-        "figures": _figures(report, steps, values),
+        "estimate_lines": figures.estimate_lines(decide.estimates),
+        "figures": draw_all(report, steps, values),
+        "forest_key": _forest_key(report),
         "mixtures": steps,
         "numbers": {key: number for number, (key, _) in enumerate(sections, start=1)},
-        "others": [v for v in report.decide.verdicts if v.policy not in shown],
+        "others": [v for v in decide.verdicts if v.policy not in shown],
         "report": report,
         "rule": RULE,
         "sections": sections,
         "shown_choices": sorted(choices, key=lambda c: -c.share)[:SHOWN_CHOICES],
         "shown_decisions": list(dict.fromkeys(v.decision for _, v in steps)),
         "terms": TERMS,
-        "terms_of": TERMS_OF,
+        "terms_of": _terms_of(report, has_mixtures=bool(steps)),
         "total_seconds": sum(phase.seconds for phase in report.reproduce.phases),
-        "verdict_of": verdict_of,
+        "verdict_of": {verdict.policy: verdict for verdict in decide.verdicts},
         "weights_of": {row.policy: row for row in weights},
     }
+
+
+def _terms_of(report: Report, *, has_mixtures: bool) -> dict[str, list[str]]:
+    """The terms each section explains: those that this report uses."""
+    estimates, trust = report.decide.estimates, report.trust
+    estimators = {row.estimator for row in estimates.rows} if estimates else set()
+    has_weights = has_mixtures or bool(trust and trust.weights)
+    has_estimate = any(verdict.estimate for verdict in report.decide.verdicts)
+    behavior = trust.behavior if trust else None
+    used = {
+        "Logged policy": bool(estimates) or has_mixtures,
+        "95 % interval": bool(estimates) or has_estimate,
+        "Mixture": has_mixtures,
+        "WIS": "WIS" in estimators,
+        "FQE": "FQE" in estimators,
+        "ESS": has_weights or bool(estimates),
+        "KL bits": has_weights,
+        "Control": any(policy.kind is Kind.CONTROL for policy in report.policies),
+        "Mean weight": has_weights,
+        "Unseen mass": has_weights,
+        "ECE": bool(behavior and behavior.ece),
+    }
+    return {
+        section: [term for term in terms if used.get(term, True)]
+        for section, terms in TERMS_OF.items()
+    }
+
+
+def _forest_key(report: Report) -> list[tuple[str, str, str]]:
+    """(shape, color, meaning) of what the forest plot shows."""
+    lines = figures.estimate_lines(report.decide.estimates)
+    estimators = {row.estimator for row, _ in lines}
+    own = report.decide.estimates.own if report.decide.estimates else ()
+    key = [("square", "behavior", f"{report.behavior_label}: mean of the log")]
+    if "WIS" in estimators:
+        key.append(("dot", "wis", "WIS, weighted log"))
+    if "FQE" in estimators:
+        key.append(("diamond", "fqe", "FQE, fitted model"))
+    if any(bounds for _, bounds in lines):
+        key.append(("dotted", "fqe", "FQE, worst to best case"))
+    if own:
+        key.append(("cross", "own", "what the learner itself believes: no evidence"))
+    if any(policy.kind is Kind.CONTROL for policy in report.policies):
+        key.append(("ring", "muted", "hollow: a control, never recommended"))
+    return key
 
 
 def mixture_steps(report: Report) -> list[tuple[float, Verdict]]:
@@ -104,103 +138,3 @@ def mixture_steps(report: Report) -> list[tuple[float, Verdict]]:
     if len(sources) == 1:
         steps += [(1.0, v) for v in report.decide.verdicts if v.policy in sources]
     return sorted(steps, key=lambda step: step[0])
-
-
-def _figures(
-    report: Report, steps: list[tuple[float, Verdict]], values: Values
-) -> dict[str, Any]:
-    """Every drawing the report has numbers for; absent ones are None."""
-    decide, trust, data = report.decide, report.trust, report.data
-    estimates, changes = decide.estimates, decide.changes
-    model = trust.behavior if trust else None
-    histogram = figures_data.histogram
-    has_steps = any(verdict.estimate for _, verdict in steps)
-    has_distances = trust and any(r.kl_per_episode is not None for r in trust.weights)
-    actions, are_apart = _actions(report)
-    return {
-        "forest": figures.forest(report, values) if estimates else None,
-        "how_far": figures_moves.how_far(report, steps, values)
-        if estimates and has_steps
-        else None,
-        "changes": [
-            figures_moves.changes(group, quantity=changes.quantity, name=f"changes-{i}")
-            if group.changes
-            else None
-            for i, group in enumerate(changes.groups)
-        ]
-        if changes
-        else [],
-        "distances": figures_moves.distances(report) if has_distances else None,
-        "calibration": figures_trust.calibration(model)
-        if model and model.calibration
-        else None,
-        "propensities": histogram(
-            model.propensities,
-            name="propensities",
-            title="Probabilities of the logged actions",
-            label="probability of the logged action",
-        )
-        if model and model.propensities
-        else None,
-        "disagreement": figures_trust.disagreement(report)
-        if trust and trust.disagreement
-        else None,
-        "returns": histogram(
-            data.returns, name="returns", title="Returns of episodes", label="return"
-        )
-        if data.returns
-        else None,
-        "lengths": histogram(
-            data.lengths, name="lengths", title="Lengths of episodes", label="decisions"
-        )
-        if data.lengths
-        else None,
-        "actions": actions,
-        "are_actions_shown_apart": are_apart,
-        "training": _training(report),
-        "exact": figures_trust.exact_values(report, values) if report.truth else None,
-    }
-
-
-def _actions(report: Report) -> tuple[list[Markup], bool]:
-    use = report.data.actions
-    if use is None:
-        return [], False
-    of = report.policy(use.policy).label if use.policy else None
-    if use.dimensions:
-        draw = partial(figures_data.action_density, of=of)
-        return [draw(d, name=f"actions-{i}") for i, d in enumerate(use.dimensions)], True
-    if not use.choices:
-        return [], False
-    grid = figures_data.grid_of([choice.label for choice in use.choices])
-    if grid is None or len(grid.columns) > 8 or len(grid.rows) > 12:
-        return [figures_data.action_bars(use, of=of, name="actions")], False
-    shares = {"In the log": [choice.share for choice in use.choices]}
-    if of:
-        shares[of] = [choice.policy_share or 0.0 for choice in use.choices]
-    top = max(max(share) for share in shares.values())
-    return [
-        figures_data.action_grid(
-            use, grid, of=title, share=share, top=top, name=f"actions-{i}"
-        )
-        for i, (title, share) in enumerate(shares.items())
-    ], True
-
-
-def _training(report: Report) -> list[list[Markup]]:
-    if report.training is None:
-        return []
-    estimates = report.decide.estimates
-    return [
-        [
-            figures_training.curves(
-                algorithm,
-                kind=kind,
-                curve=curve,
-                behavior=estimates.behavior if estimates else None,
-                name=f"training-{i}-{j}",
-            )
-            for j, (kind, curve) in enumerate(figures_training.curve_names(algorithm))
-        ]
-        for i, algorithm in enumerate(report.training.algorithms)
-    ]

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from stitchrl.ope.agreement import Word
+from stitchrl.ope.base import Label
+from stitchrl.ope.evidence import Kind
 from stitchrl.report.data import (
     ActionDimension,
     ActionShare,
@@ -32,7 +34,6 @@ from stitchrl.report.decide import (
 from stitchrl.report.numbers import (
     Estimate,
     Histogram,
-    IntervalKind,
     Many,
     Part,
     Share,
@@ -79,8 +80,8 @@ __all__ = [
     "ExactValue",
     "Histogram",
     "HyperParameter",
-    "IntervalKind",
     "Kind",
+    "Label",
     "Member",
     "Named",
     "OwnEstimate",
@@ -99,19 +100,10 @@ __all__ = [
     "Verdict",
     "WeightRow",
     "WhatWouldChange",
+    "Word",
     "Worth",
     "json_schema",
 ]
-
-
-class Kind(StrEnum):
-    """What sort of policy it is."""
-
-    BEHAVIOR = "behavior"  # Who made the log.
-    POLICY = "policy"  # Learned here; a candidate.
-    MIXTURE = "mixture"  # (1 - a) π_β + a π; a candidate.
-    EXTERNAL = "external"  # Brought by the user; a candidate.
-    CONTROL = "control"  # Evaluated as a warning, never a candidate.
 
 
 class Policy(Part):
@@ -220,6 +212,12 @@ class Report(Part):
         """The policy of this name. Raises `KeyError` if there is none."""
         return {policy.name: policy for policy in self.policies}[name]
 
+    @property
+    def behavior_label(self) -> str:
+        """What people call the logged policy."""
+        labels = [p.label for p in self.policies if p.kind is Kind.BEHAVIOR]
+        return labels[0] if labels else "The logged policy"
+
     @model_validator(mode="after")
     def _names_known_policies(self) -> "Report":
         kinds = {policy.name: policy.kind for policy in self.policies}
@@ -233,10 +231,11 @@ class Report(Part):
                 )
         for verdict in self.decide.verdicts:
             is_candidate = kinds[verdict.policy] not in (Kind.CONTROL, Kind.BEHAVIOR)
-            if verdict.decision is Decision.DEPLOY and not is_candidate:
+            if is_candidate == (verdict.decision is Decision.EVALUATED):
                 raise ValueError(
-                    f"'{verdict.policy}' is a {kinds[verdict.policy]}, which is evaluated "
-                    "but never a candidate: it cannot be 'deploy'"
+                    f"'{verdict.policy}' is of kind '{kinds[verdict.policy]}', so its "
+                    f"decision cannot be '{verdict.decision}': controls and the behavior "
+                    "are 'evaluated', candidates get one of the other decisions"
                 )
         return self
 

@@ -35,6 +35,7 @@ ROLES = (
     "collect_more_data",
     "do_not_deploy",
     "cannot_say",
+    "evaluated",
     "seed_0",
     "seed_1",
     "seed_2",
@@ -76,7 +77,7 @@ PAPER = {"facecolor": COLOR["paper"], "edgecolor": "none", "pad": 1.5}
 
 
 def board(
-    width: float, height: float, *, margins: tuple[float, float, float, float]
+    width: int, height: int, *, margins: tuple[int, int, int, int]
 ) -> tuple[Figure, Axes]:
     """A figure of this size in CSS pixels, and axes inside (left, top, right, bottom)."""
     left, top, right, bottom = margins
@@ -128,6 +129,8 @@ def _body(document: str, name: str) -> str:
         tag = re.sub(r'\s+id="([^"]*)"', lambda old: _renamed(old, names), found[0])
         if tag == "</g>":
             return tag if kept_groups.pop() else ""
+        if tag == "<g/>":
+            return ""
         if tag.startswith("<g"):
             kept_groups.append(tag != "<g>")
             return tag if kept_groups[-1] else ""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from stitchrl.ope.agreement import Word
 from stitchrl.report.numbers import (
     Count,
     Estimate,
@@ -67,8 +68,8 @@ class Agreement(Part):
     """Whether weights and values say the same about one policy."""
 
     policy: str
-    word: Literal["agree", "tension", "conflict"]
-    spread: float | None = None
+    word: Word
+    spread: Unbounded | None = None
     """Distance of the families over the range of returns."""
     sentence: str
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from stitchrl.report.decide import Decision
+from stitchrl.verdict import Decision
 
 
 class Meaning(NamedTuple):
@@ -25,6 +25,7 @@ DECISIONS = {
         "Do not deploy", "It is worse than what is done today.", "X"
     ),
     Decision.CANNOT_SAY: Meaning("Cannot say", "The log does not contain the answer.", "v"),
+    Decision.EVALUATED: Meaning("Evaluated", "For comparison: no candidate.", "P"),
 }
 
 RULE = {

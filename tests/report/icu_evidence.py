@@ -1,0 +1,332 @@
+"""Sections trust, data, training, reproduce and truth of the complete report."""
+
+import numpy as np
+
+from stitchrl.report.schema import (
+    ActionShare,
+    ActionUse,
+    Agreement,
+    AlgorithmTraining,
+    BehaviorModel,
+    CalibrationPoint,
+    Column,
+    Command,
+    Curve,
+    DataFinding,
+    DataSection,
+    Disagreement,
+    Estimate,
+    ExactValue,
+    Histogram,
+    HyperParameter,
+    Member,
+    Named,
+    Phase,
+    ReproduceSection,
+    SplitSize,
+    TrainingSection,
+    TrustSection,
+    TruthSection,
+    WeightRow,
+    Worth,
+)
+
+N = 4_000
+BITS = float(np.log2(N))
+CLINICIANS = Estimate(value=0.7835, low=0.7707, high=0.7963, interval="asymptotic", n=N)
+MIXTURES = {  # share: value, half width, ESS, bits per episode, mean weight, exact value
+    0.1: (0.7876, 0.0142, 3_412.0, 0.41, 1.002, 0.7893),
+    0.2: (0.7931, 0.0176, 2_105.0, 1.32, 0.998, 0.7977),
+    0.3: (0.7998, 0.0246, 1_027.0, 2.71, 0.991, 0.8056),
+    0.5: (0.8122, 0.0604, 168.0, 6.94, 0.913, 0.8197),
+}
+LEARNED = {  # name: label, WIS, half width, ESS, bits, FQE, lower, upper, exact
+    "tabular": (
+        "Tabular, supported actions",
+        0.861,
+        0.31,
+        6.1,
+        17.4,
+        0.829,
+        0.79,
+        0.86,
+        0.8284,
+    ),
+    "iql": ("IQL", 0.802, 0.19, 14.2, 11.3, 0.814, 0.77, 0.84, 0.8131),
+    "cql": ("CQL(H)", 0.823, 0.29, 7.9, 16.2, 0.806, 0.72, 0.88, 0.8019),
+    "bcq": ("Discrete BCQ", 0.796, 0.17, 18.8, 10.6, 0.809, 0.77, 0.84, 0.8077),
+    "filtered_bc": ("Filtered BC", 0.788, 0.021, 2_980.0, 0.83, 0.786, 0.78, 0.79, 0.7858),
+    "bc": ("Behavior cloning", 0.782, 0.014, 3_870.0, 0.06, 0.782, 0.78, 0.79, 0.7816),
+    "double_dqn": ("Double DQN", 0.64, 0.47, 1.8, float("inf"), 0.791, 0.21, 0.99, 0.7792),
+}
+
+
+def mixture(share: float) -> str:
+    return f"tabular_{round(100 * share)}"
+
+
+def trust() -> TrustSection:
+    predicted = np.linspace(0.05, 0.95, 10)
+    observed = np.clip(predicted + 0.015 * np.sin(9 * predicted), 0, 1)
+    counts = (9_000 * np.exp(-3 * predicted)).astype(int) + 120
+    weights = []
+    for name, (_, _, _, ess, bits, *_) in LEARNED.items():
+        trust_word = "good" if ess > 200 else "poor" if ess < 10 else "caution"
+        weights.append(weight_row(name, ess, bits, 0.61 if ess < 10 else 0.97, trust_word))
+    for share, (_, _, ess, bits, weight, _) in MIXTURES.items():
+        trust_word = "good" if ess > 200 else "caution"
+        weights.append(weight_row(mixture(share), ess, bits, weight, trust_word))
+    compared = ["clinicians", *LEARNED]
+    matrix = np.abs(np.subtract.outer(np.arange(8), np.arange(8))) / 8
+    matrix[7, :7] = matrix[:7, 7] = 0.87
+    return TrustSection(
+        behavior=BehaviorModel(
+            source="logged",
+            sentence="Probabilities were logged with every decision. Checked against a "
+            "model fitted to the same decisions, they hold.",
+            ece=Estimate(value=0.011, low=0.008, high=0.014, interval="asymptotic", n=N),
+            calibration=[
+                CalibrationPoint(
+                    predicted=p,
+                    observed=o,
+                    n=n,
+                    low=max(o - 2 / np.sqrt(n), 0),
+                    high=min(o + 2 / np.sqrt(n), 1),
+                )
+                for p, o, n in zip(predicted, observed, counts, strict=True)
+            ],
+            propensities=Histogram(
+                edges=np.linspace(0, 1, 11), counts=counts, n=int(counts.sum()), mean=0.34
+            ),
+        ),
+        weights=weights,
+        agreement=[
+            Agreement(
+                policy=mixture(share),
+                word="tension" if share == 0.5 else "agree",
+                spread=0.004 + share / 50,
+                sentence="Importance weighting and fitted Q overlap."
+                if share < 0.5
+                else "Intervals overlap, but weights are uneven.",
+            )
+            for share in MIXTURES
+        ],
+        disagreement=Disagreement(policies=compared, share=matrix, n=35_952),
+    )
+
+
+def weight_row(
+    name: str, ess: float, bits: float, weight: float, trust_word: str
+) -> WeightRow:
+    return WeightRow(
+        policy=name,
+        n=N,
+        ess=ess,
+        ess_required=200,
+        mean_weight=Estimate(
+            value=weight, low=weight - 0.05, high=weight + 0.05, interval="asymptotic", n=N
+        ),
+        largest_share=min(2 / ess, 1),
+        kl_per_step=bits / 9,
+        kl_per_episode=bits,
+        log2_n=BITS,
+        unseen=0.31 if name == "double_dqn" else 0.004,
+        unseen_before=0.31 if name == "double_dqn" else 0.012,
+        trust=trust_word,
+    )
+
+
+def data() -> DataSection:
+    rng = np.random.default_rng(0)
+    share = rng.dirichlet(np.full(25, 0.7))
+    policy_share = 0.6 * share + 0.4 * rng.dirichlet(np.full(25, 0.5))
+    lengths = np.exp(-0.5 * ((np.arange(1, 21) - 9) / 3.6) ** 2) * 2_216
+    counts = np.append(lengths.astype(int)[:-1], 96)
+    return DataSection(
+        source="icu-sepsis.parquet (simulated from the ICU-Sepsis model of MIMIC-III)",
+        content_hash="5f0c2a" + "9d41be77" * 7 + "03",
+        rows=179_824,
+        episodes=20_000,
+        groups=20_000,
+        group_name="patients",
+        columns=[
+            Column(name="patient", role="group", kind="20,000 patients"),
+            Column(name="stay", role="episode", kind="20,000 stays"),
+            Column(name="hour4", role="step", kind="0 to 34"),
+            Column(name="SOFA", role="observation", kind="number, 0 to 24"),
+            Column(
+                name="lactate", role="observation", kind="number, mmol/l", missing=0.031
+            ),
+            Column(name="mean_bp", role="observation", kind="number, mmHg"),
+            Column(name="43 more", role="observation", kind="numbers"),
+            Column(name="action", role="action", kind="25 choices: fluid x vasopressor"),
+            Column(name="survived", role="reward", kind="1 on survival, else 0"),
+            Column(name="probability", role="propensity", kind="0.003 to 1"),
+        ],
+        findings=[
+            DataFinding(
+                code="CONSTANT_COLUMN",
+                severity="warning",
+                message="Column 'gender' has one value, 0, in all rows.",
+                remedy="Drop it from the mapping: nothing can be learned from it.",
+            ),
+            DataFinding(
+                code="IMPUTED",
+                severity="note",
+                count=5_574,
+                rows=[12, 13, 88, 90, 147],
+                message="Column 'lactate': missing values were replaced by the mean.",
+                remedy='Use missing = "flag" if a missing value means something.',
+            ),
+        ],
+        returns=Histogram(
+            edges=[-0.25, 0.25, 0.75, 1.25],
+            counts=[4_363, 0, 15_637],
+            n=20_000,
+            mean=0.7818,
+        ),
+        lengths=Histogram(
+            edges=np.arange(1, 22), counts=counts, n=int(counts.sum()), mean=8.99
+        ),
+        actions=ActionUse(
+            n=179_824,
+            policy="tabular",
+            choices=[
+                ActionShare(
+                    label=f"fluid {i // 5}, vasopressor {i % 5}",
+                    count=int(share[i] * 179_824),
+                    share=share[i],
+                    policy_share=policy_share[i],
+                )
+                for i in range(25)
+            ],
+        ),
+        splits=[
+            SplitSize(name="train", groups=12_000, episodes=12_000, rows=107_911),
+            SplitSize(name="selection", groups=4_000, episodes=4_000, rows=35_961),
+            SplitSize(name="certification", groups=4_000, episodes=4_000, rows=35_952),
+        ],
+        reward_transform="none (rewards are 0 or 1 already)",
+    )
+
+
+def curves(rng: np.random.Generator, own: float | None, held_out: str) -> list[Curve]:
+    steps = np.arange(500, 20_001, 500)
+    decay = np.exp(-steps / 4_000)
+    wobble = 0.006 * rng.standard_normal(len(steps))
+    found = [
+        Curve(
+            name="critics/td" if own else "actor/loss",
+            kind="loss",
+            steps=steps,
+            values=0.02 + 0.2 * decay + wobble,
+        ),
+        Curve(name=held_out, kind="held_out", steps=steps, values=0.9 + decay + 2 * wobble),
+    ]
+    if own is not None:
+        values = own * (1 - decay) + wobble
+        found.append(
+            Curve(name="own_estimate", kind="own_estimate", steps=steps, values=values)
+        )
+    return found
+
+
+def training() -> TrainingSection:
+    rng = np.random.default_rng(1)
+    own = {"double_dqn": 0.983, "iql": 0.842, "cql": 0.836, "bcq": 0.858}
+    algorithms = []
+    for name in ["double_dqn", "iql", "cql", "bcq", "filtered_bc", "bc"]:
+        label, *_, exact = LEARNED[name]
+        held_out = "held_out/td" if name in own else "held_out/log_likelihood"
+        members = [
+            Member(seed=seed, curves=curves(rng, own.get(name), held_out))
+            for seed in range(3)
+        ]
+        if name == "cql":
+            broken = [
+                curve.model_copy(update={"values": (*curve.values[:17], *[None] * 23)})
+                for curve in members[2].curves
+            ]
+            members[2] = Member(
+                seed=2,
+                curves=broken,
+                stopped="Not finite at update 8,731: critics/td, from source rows 40,112 "
+                "and 90,385.",
+            )
+        algorithms.append(
+            AlgorithmTraining(
+                name=label,
+                role="control" if name == "double_dqn" else "candidate",
+                policies=[name],
+                members=members,
+                worth=Worth(estimate=Estimate(value=exact), source="exact"),
+                updates=20_000,
+                seconds=14.2,
+                updates_per_second=4_225.0,
+                hyperparameters=[
+                    HyperParameter(
+                        name="batch_size", value="256", origin="preset icu_sepsis"
+                    ),
+                    HyperParameter(name="discount", value="0.99"),
+                    HyperParameter(name="hidden", value="(128, 128)", origin="user"),
+                    HyperParameter(name="learning_rate", value="0.0003"),
+                ],
+            )
+        )
+    return TrainingSection(
+        algorithms=algorithms,
+        sentences=[
+            "Double DQN believes its policy is worth 0.983. It is worth 0.779: an "
+            "overestimate of 0.204. It never met the consequences of actions the log does "
+            "not show.",
+        ],
+    )
+
+
+def reproduce() -> ReproduceSection:
+    return ReproduceSection(
+        commands=[
+            Command(
+                purpose="The whole run", line="stitchrl demo --patients 20000 --seed 0"
+            ),
+            Command(purpose="This report again", line="stitchrl report demo"),
+        ],
+        versions=[
+            Named(name="stitchrl", value="0.1.0"),
+            Named(name="python", value="3.11.2"),
+            Named(name="jax", value="0.10.2"),
+            Named(name="numpy", value="2.4.1"),
+        ],
+        hashes=[Named(name="log", value="5f0c2a" + "9d41be77" * 7 + "03")],
+        machine="x86-64, 2 cores, 8 GB",
+        threads=1,
+        devices=["cpu:0", "cpu:1"],
+        seeds=[Named(name="log", value="0"), Named(name="training", value="0, 1, 2")],
+        phases=[
+            Phase(name="Simulate and read", seconds=2.1),
+            Phase(name="Validate and split", seconds=0.8),
+            Phase(name="Train", seconds=71.4),
+            Phase(name="Select", seconds=6.2),
+            Phase(name="Certify", seconds=9.9),
+            Phase(name="Report", seconds=3.0),
+        ],
+    )
+
+
+def truth() -> TruthSection:
+    own = {"double_dqn": 0.983, "iql": 0.842, "cql": 0.836, "bcq": 0.858, "tabular": 0.847}
+    values = [ExactValue(policy="clinicians", value=0.78184)]
+    values += [
+        ExactValue(policy=mixture(share), value=exact)
+        for share, (*_, exact) in MIXTURES.items()
+    ]
+    values += [
+        ExactValue(policy=name, value=exact, own=own.get(name))
+        for name, (*_, exact) in LEARNED.items()
+    ]
+    return TruthSection(
+        values=values,
+        optimum=0.87514,
+        method="Linear solve of the model that the log was simulated from.",
+        sentences=["Double DQN believes 0.983 and is worth 0.779: 0.204 too much."],
+    )

@@ -1,0 +1,194 @@
+"""What the drawings show: their alternative texts carry the numbers."""
+
+import re
+
+import numpy as np
+import pytest
+from report.fixture import continuous_report, icu_report, single_report
+
+from stitchrl.report import figures, figures_data, figures_moves, figures_trust
+from stitchrl.report import figures_training as training
+from stitchrl.report.data import ActionShare, ActionUse
+from stitchrl.report.format import Values
+from stitchrl.report.numbers import Histogram
+from stitchrl.report.render import mixture_steps
+from stitchrl.report.training import Curve
+
+ICU = icu_report()
+VALUES = Values(ICU)
+
+
+def spoken(svg: str) -> str:
+    found = re.search(r"<desc[^>]*>(.*?)</desc>", svg, re.DOTALL)
+    assert found is not None
+    return found[1].replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
+def test_forest_says_every_estimate():
+    text = spoken(figures.forest(ICU, VALUES))
+    assert text.startswith("Clinicians, mean: 0.783 (0.771 to 0.796). 10 % tabular")
+    assert "IQL, WIS: 0.802 (0.612 to 0.992)" in text
+    assert "Double DQN (control), own: 0.983 (no interval)" in text
+    assert "Clinicians, WIS" not in text
+
+
+def test_forest_order_is_mixtures_then_policies_then_controls():
+    text = spoken(figures.forest(ICU, VALUES))
+    order = [text.index(label) for label in ("10 % tab", "50 % tab", "IQL,", "Double DQN")]
+    assert order == sorted(order)
+
+
+def test_controls_are_hollow():
+    only_control = ICU.model_copy(
+        update={"policies": tuple(p for p in ICU.policies if p.name != "bc")}
+    )
+    for report, hollow in ((only_control, True), (continuous_report(), False)):
+        svg = figures.forest(report, Values(report))
+        assert ("fill: var(--paper)" in svg) is hollow
+
+
+def test_worst_and_best_case_stand_with_their_estimate():
+    lines = {
+        (row.policy, row.estimator): bounds
+        for row, bounds in figures.estimate_lines(ICU.decide.estimates)
+    }
+    assert lines["iql", "FQE"] == (0.77, 0.84)
+    assert lines["iql", "WIS"] is None
+    assert len(lines) == 1 + 2 * (7 + 4)
+    assert figures.estimate_lines(None) == []
+
+
+def test_steps_end_with_the_policy_that_is_mixed_in():
+    steps = mixture_steps(ICU)
+    assert [share for share, _ in steps] == [0.1, 0.2, 0.3, 0.5, 1.0]
+    assert steps[-1][1].policy == "tabular"
+    assert mixture_steps(single_report()) == []
+
+
+def test_how_far_says_value_and_decision():
+    text = spoken(figures_moves.how_far(ICU, mixture_steps(ICU), VALUES))
+    assert "30 %: 0.800 (0.775 to 0.824), Pilot" in text
+    assert "100 %: 0.861 (0.551 to 1.000), Cannot say" in text
+
+
+def test_changes_of_shares_and_of_means():
+    assert ICU.decide.changes is not None
+    group = ICU.decide.changes.groups[0]
+    text = spoken(figures_moves.changes(group, quantity="share", name="a"))
+    assert text.startswith("fluid 0, vasopressor 0: logged 41 %, policy 58 %.")
+    changes = continuous_report().decide.changes
+    assert changes is not None
+    text = spoken(figures_moves.changes(changes.groups[0], quantity="mean", name="a"))
+    assert text == "basal: logged 0.9, policy 1.2. bolus: logged 4.1, policy 5.6."
+
+
+def test_an_infinite_distance_is_drawn_inside():
+    svg = figures_moves.distances(ICU)
+    assert "Double DQN: ∞ bits" in spoken(svg)
+    assert "nan" not in svg and "inf" not in svg
+
+
+def test_histogram_says_n_mean_and_the_largest_bins():
+    counts = Histogram(edges=[0, 1, 2, 3], counts=[5, 0, 2_000], n=2_005, mean=2.49)
+    text = spoken(figures_data.histogram(counts, name="a", title="t", label="l"))
+    assert text == "n = 2,005. mean 2.49. 0 to 1: 5. 2 to 3: 2,000."
+
+
+def test_labels_that_are_pairs_make_a_grid():
+    labels = [f"fluid {i}, drug {j}" for i in range(2) for j in range(3)]
+    grid = figures_data.grid_of(labels)
+    assert grid == ("fluid", "drug", ["0", "1"], ["0", "1", "2"])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["north", "south"],
+        ["fluid 0, drug 0", "fluid 0, drug 1"],
+        ["a, x", "a, y", "b, x", "c, y"],
+        ["a, x", "b, x", "a, y", "b, y"],
+    ],
+)
+def test_other_labels_do_not(labels):
+    assert figures_data.grid_of(labels) is None
+
+
+def test_cells_of_a_grid_are_in_the_order_of_actions():
+    labels = [f"a{i}, b{j}" for i in range(2) for j in range(2)]
+    choices = [
+        ActionShare(label=label, count=1, share=share)
+        for label, share in zip(labels, [0.1, 0.2, 0.3, 0.4], strict=True)
+    ]
+    grid = figures_data.grid_of(labels)
+    assert grid is not None
+    svg = figures_data.action_grid(
+        ActionUse(n=4, choices=choices),
+        grid,
+        of="log",
+        share=[0.1, 0.2, 0.3, 0.4],
+        top=0.4,
+        name="a",
+    )
+    place = {
+        text: (float(x), float(y))
+        for x, y, text in re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>(\d+).%</text>', svg)
+    }
+    assert place["10"][0] == place["30"][0] < place["20"][0] == place["40"][0]
+    assert place["10"][1] == place["20"][1] < place["30"][1] == place["40"][1]
+
+
+def test_bars_show_the_most_used_actions():
+    choices = [
+        ActionShare(label=f"action {i}", count=i, share=i / 4950, policy_share=0.0)
+        for i in range(100)
+    ]
+    use = ActionUse(n=4950, choices=choices)
+    svg = figures_data.action_bars(use, of="IQL", name="a")
+    assert "action 99: logged 2 %, IQL 0 %" in spoken(svg)
+    assert spoken(svg).count("logged") == figures_data.SHOWN_ACTIONS
+    assert "action 79:" not in spoken(svg)
+
+
+def test_calibration_and_disagreement_say_their_numbers():
+    assert ICU.trust is not None and ICU.trust.behavior is not None
+    text = spoken(figures_trust.calibration(ICU.trust.behavior))
+    assert text.startswith("given 5 %, taken 6 % of 7,866.")
+    assert "Clinicians and IQL: 25 %" in spoken(figures_trust.disagreement(ICU))
+
+
+def test_truth_says_what_is_exact_and_what_is_believed():
+    text = spoken(figures_trust.exact_values(ICU, VALUES))
+    assert "optimum 0.875" in text
+    assert "Double DQN (control): exact 0.779, believes 0.983" in text
+
+
+def test_own_estimates_are_held_against_what_the_policy_is_worth():
+    assert ICU.training is not None
+    control = ICU.training.algorithms[0]
+    svg = training.curves(
+        control, kind="own_estimate", curve="own_estimate", behavior=None, name="a"
+    )
+    assert "stroke: var(--worth)" in svg
+    assert re.search(r"believes 0\.9\d*, worth 0\.779 \(exact\)", spoken(svg))
+
+
+def test_a_stopped_seed_is_marked_where_it_stopped():
+    assert ICU.training is not None
+    cql = next(a for a in ICU.training.algorithms if a.name == "CQL(H)")
+    svg = training.curves(cql, kind="loss", curve="critics/td", behavior=None, name="a")
+    assert "var(--do-not-deploy)" in svg and ", stopped" in spoken(svg)
+
+
+def test_long_curves_are_means_of_neighbors():
+    steps = np.arange(1, 451)
+    curve = Curve(name="td", kind="loss", steps=steps, values=steps * 2.0)
+    thin, values = training._thinned(curve)
+    assert len(thin) == training.SHOWN_POINTS
+    np.testing.assert_allclose(thin[:2], [2.0, 5.0])
+    np.testing.assert_allclose(values, 2 * thin)
+
+
+def test_curves_come_in_the_order_own_loss_held_out():
+    assert ICU.training is not None
+    names = training.curve_names(ICU.training.algorithms[1])
+    assert [kind for kind, _ in names] == ["own_estimate", "loss", "held_out"]
