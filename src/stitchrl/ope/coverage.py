@@ -1,12 +1,12 @@
 """How often intervals contain the truth, where the truth is known."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stitchrl.dataset import Dataset
-from stitchrl.ope.base import Interval
+from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.bounds import return_bounds
 from stitchrl.ope.importance import wis
 from stitchrl.ope.intervals import betting, clopper_pearson
@@ -29,7 +29,7 @@ class Coverage:
     @property
     def interval(self) -> Interval:
         """Of the rate, at 95 %."""
-        return clopper_pearson(self.rate, self.repeats, level=0.95)
+        return clopper_pearson(self.rate, float(self.repeats), level=0.95)
 
 
 def measure(
@@ -54,8 +54,8 @@ def value_intervals(
     behavior = Behavior.logged(dataset)
     acting = policy.of_logged_action(dataset)
     weights = Weights.of(dataset, log_ratio(acting, behavior.propensity, share=share))
-    weighted = wis(dataset, weights, bounds, discount=1.0, level=level).interval
-    if weighted is None:
-        weighted = clopper_pearson(0.5, 0.0, level=level)
     bets = betting(weights, returns, bounds, level=level, propensities_known=True)
+    weighted = wis(dataset, weights, bounds, discount=1.0, level=level).interval
+    if weighted is None:  # No logged episode could have come from the policy.
+        weighted = replace(bets, low=bounds.low, high=bounds.high, label=Label.ASYMPTOTIC)
     return {"asymptotic": weighted, "guaranteed": bets}

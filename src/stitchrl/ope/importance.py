@@ -37,6 +37,6 @@ def wis(
     if total == 0:
         return Estimate("WIS", float("nan"), None, dataset.groups)
     value = float(weights.relative @ returns / total)
-    scaled = float(bounds.scale(np.asarray(value)))
+    scaled = float(bounds.scale(np.array([value]))[0])
     interval = clopper_pearson(scaled, weights.effective_size, level=level)
     return Estimate("WIS", value, in_units_of(bounds, interval), dataset.groups)

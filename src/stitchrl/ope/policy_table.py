@@ -85,7 +85,7 @@ class PolicyTable:
 class DensityTable:
     """A stochastic policy over continuous actions: its density at each logged action."""
 
-    densities: np.ndarray  # float64 (size,), per unit of the action as learning sees it.
+    densities: np.ndarray  # float64 (size,), in the units of the log's propensities.
 
     def of_logged_action(self, dataset: Dataset) -> np.ndarray:
         """float64 (size,): density of what was done. Raises `ValueError` on shapes."""
