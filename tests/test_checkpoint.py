@@ -21,6 +21,7 @@ from stitchrl.checkpoint import (
     load_checkpoint,
     restore_tree,
     save_checkpoint,
+    saved_steps,
     tree_to_bytes,
 )
 from stitchrl.tree import pytree
@@ -139,6 +140,15 @@ def test_the_last_two_are_kept_and_the_newest_is_loaded(tmp_path):
     np.testing.assert_array_equal(tree["w"], [15, 15, 15])
     assert header["step"] == 15 and header["chunk"] == 5 and header["plan"] == "abc"
     assert devices.differences(header["devices"], devices.describe()) == []
+
+
+def test_loading_the_newest_until_a_step(tmp_path):
+    save(tmp_path, 5, 10)
+    assert saved_steps(tmp_path) == [5, 10]
+    assert [load_checkpoint(tmp_path, LIKE, until=n).step for n in (5, 9, 10)] == [5, 5, 10]
+    with pytest.raises(ArtifactError, match="no whole checkpoint"):
+        load_checkpoint(tmp_path, LIKE, until=4)
+    assert saved_steps(tmp_path / "nowhere") == []
 
 
 def test_a_damaged_one_is_reported_and_the_one_before_it_used(tmp_path):

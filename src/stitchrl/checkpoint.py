@@ -137,7 +137,7 @@ def save_checkpoint(
     facts = {"step": step, "chunk": chunk, "devices": devices.describe(), **(header or {})}
     files = {WEIGHTS: tree_to_bytes(tree), HEADER: artifacts.json_to_bytes(facts)}
     artifacts.save_directory(path / f"{step:012d}", files)
-    steps = _steps(path)
+    steps = saved_steps(path)
     # Those past this step are of a future that was given up by resuming before it.
     kept = [other for other in steps if other <= step][-KEPT:]
     for other in set(steps) - set(kept):
@@ -152,7 +152,7 @@ def load_checkpoint(path: str | Path, like: Any, *, until: int | None = None) ->
     """
     path = Path(path)
     problems: list[str] = []
-    steps = [step for step in _steps(path) if until is None or step <= until]
+    steps = [step for step in saved_steps(path) if until is None or step <= until]
     for step in reversed(steps):
         place = path / f"{step:012d}"
         try:
@@ -175,5 +175,6 @@ def load_checkpoint(path: str | Path, like: Any, *, until: int | None = None) ->
     )
 
 
-def _steps(path: Path) -> list[int]:
+def saved_steps(path: str | Path) -> list[int]:
+    """Steps of the checkpoints that stand in `path`, whole or not; rising."""
     return sorted(int(name) for name in artifacts.standing(path) if name.isdecimal())
