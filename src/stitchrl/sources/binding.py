@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stitchrl.findings import Finding
+from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.sources.columns import Source
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import did_you_mean, note, refuse
@@ -44,6 +44,8 @@ def bind(mapping: Mapping, source: Source) -> Bound:
     changes["rewards"] = lookup.rewards()
     for name in (*SEVERAL, "observation"):  # Patterns come last: they leave out the rest.
         changes[name] = lookup.several(name)
+    if lookup.refused:
+        raise DataError(lookup.refused)
     bound = mapping.model_copy(update=changes)
     _require(bound, source)
     action = [bound.action] if isinstance(bound.action, str) else []
@@ -71,10 +73,13 @@ class _Lookup:
         self.mapping, self.source = mapping, source
         self.used: list[str] = []
         self.lacking: list[str] = []
+        self.refused: list[Finding] = []
 
     def one(self, role: str) -> str | None:
         name = getattr(self.mapping, role)
-        return None if name is None else self.find(role, name)
+        if name is None:
+            return None
+        return self.find(role, name, is_needed=role == "reward")
 
     def flag(self, role: str) -> str | bool | None:
         spec = getattr(self.mapping, role)
@@ -132,12 +137,19 @@ class _Lookup:
         if role in self.mapping.conventional and not is_needed:
             self.lacking.append(name)
             return
-        source = f" (by preset '{self.mapping.preset}')" if self.mapping.preset else ""
-        raise refuse(
-            "COLUMN_MISSING",
-            f"The mapping takes {role} from '{name}'{source}, but '{self.source.path}' has "
-            f"no {'columns' if name.endswith('*') else 'column'} '{name}'.",
-            did_you_mean(name.removesuffix("*"), self.source.names),
+        is_by_preset = role in self.mapping.conventional
+        origin = f" (by preset '{self.mapping.preset}')" if is_by_preset else ""
+        remedy = did_you_mean(name.removesuffix("*"), self.source.names)
+        if is_by_preset:
+            remedy += " `stitchrl map LOG --guess` proposes a mapping for this file."
+        self.refused.append(
+            Finding(
+                "COLUMN_MISSING",
+                Severity.ERROR,
+                f"The mapping takes {role} from '{name}'{origin}, but "
+                f"'{self.source.path}' has no such column.",
+                remedy,
+            )
         )
 
     def notes(self) -> list[Finding]:

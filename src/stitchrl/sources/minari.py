@@ -54,7 +54,11 @@ def open_minari(path: Path) -> Source:
             return _joined(episodes(wanted), wanted, metadata, path)
 
     names = ("episode", "is_final", *(name for name in first if name != "episode"))
-    return Source(path, names, read, {"preset": "minari"}, _facts(metadata, folder))
+    facts = _facts(metadata, folder)
+    convention: dict[str, Any] = {"preset": "minari"}
+    if "state_count" in facts:
+        convention |= {"observation": [], "state_id": "observations"}
+    return Source(path, names, read, convention, facts)
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from stitchrl.sources.refusals import reading, refuse
 
 def open_npz(path: Path) -> Source:
     """An .npz archive in our vocabulary or, by preset, OGBench's."""
-    with reading(path, ".npz"), np.load(path, allow_pickle=False) as archive:
+    with reading(path, ".npz"), path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
         names = tuple(archive.files)
 
     def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
-        with reading(path, ".npz"), np.load(path, allow_pickle=False) as archive:
+        with reading(path, ".npz"), path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             return {name: as_column(archive[name], name, path) for name in wanted}
 
     convention = {"preset": "ogbench" if "masks" in names else "plain"}
