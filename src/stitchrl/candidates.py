@@ -33,6 +33,7 @@ class Candidate:
     policy: Any
     members: tuple[int, ...] = ()  # Of the run, from which it came.
     own_estimate: float | None = None  # What its learner believes it is worth.
+    discount: float | None = None  # γ with which its learner counts.
 
 
 def as_exported(policy: Any, normalizer: Any) -> tuple[Any, Act]:

@@ -10,10 +10,12 @@ import numpy as np
 from stitchrl.behavior.network import behavior_table, imitate
 from stitchrl.candidates import drawn_actions, table
 from stitchrl.dataset import Choices, Dataset
-from stitchrl.evaluation.values import Request, Values
+from stitchrl.evaluation.requests import Request
 from stitchrl.experience import Experience, Fold
 from stitchrl.normalizer import Normalizer
+from stitchrl.ope.base import Completions
 from stitchrl.ope.bounds import return_to_go_bounds
+from stitchrl.ope.certification import FittedValue
 from stitchrl.ope.divergence import FLOOR, Divergence
 from stitchrl.ope.fqe_network import FQE, Actions, Probabilities
 from stitchrl.ope.policy_table import PolicyTable
@@ -55,20 +57,21 @@ class NetworkValues:
         acting = [self._acting(request, "value") for request in requests]
         return [float(values.mean()) for values in self._fit(acting)]
 
-    def evaluate(self, requests: list[Request], *, level: float) -> list[Values]:
-        """Three completions for discrete actions, one for continuous; bits if discrete."""
-        del level  # Refits of networks on resamples cost more than they tell here.
+    def evaluate(self, requests: list[Request]) -> list[FittedValue]:
+        """Three completions for discrete actions, one for continuous; bits if discrete.
+
+        Without intervals: refits of networks on resamples would take too long.
+        """
         names = COMPLETIONS if self.is_discrete else ("value",)
         acting = [self._acting(r, name) for r in requests for name in names]
         fitted = [float(values.mean()) for values in self._fit(acting)]
         by_request = np.reshape(fitted, (len(requests), len(names)))
         bits = self._divergences(requests) if self.is_discrete else [None] * len(requests)
         return [
-            Values(
-                lower=float(row[0]),
-                value=float(row[len(names) // 2]),
-                upper=float(row[-1]),
-                unseen=self._unseen_share(request) if self.is_discrete else None,
+            FittedValue(
+                Completions(float(row[0]), float(row[len(names) // 2]), float(row[-1])),
+                interval=None,
+                unseen_share=self._unseen_share(request) if self.is_discrete else None,
                 divergence=divergence,
             )
             for request, row, divergence in zip(requests, by_request, bits)

@@ -37,8 +37,9 @@ class FittedValue(NamedTuple):
     """FQE of one policy: from a table here, or from a network elsewhere."""
 
     completions: Completions
-    interval: Interval
-    unseen_share: float  # Of its decisions.
+    interval: Interval | None
+    unseen_share: float | None  # Of its decisions; None for continuous actions.
+    divergence: Divergence | None = None  # None: from the tables or weights here.
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,7 @@ class Certification:
 
     def evidence(
         self,
-        policy: PolicyTable | DensityTable,
+        policy: PolicyTable | DensityTable | None,
         *,
         name: str,
         kind: Kind,
@@ -147,8 +148,9 @@ class Certification:
     ) -> Evidence:
         """All numbers about (1 - a) π_β + a π, a = `share`.
 
-        `fitted` is FQE by a network, where the log has no discrete states. `refusals` are
-        those that only the caller can know: NO_PROP, QSANE, MEMORY.
+        `policy` is None where it takes one continuous action with certainty: then there are
+        no weights, and DET_IS is raised. `fitted` is FQE by a network, where the log has no
+        discrete states. `refusals` are those that only the caller can know: NO_PROP, QSANE, MEMORY.
         """
         if fitted is None and self.log is not None and isinstance(policy, PolicyTable):
             fitted = self.fitted_value(policy, share)
@@ -167,6 +169,15 @@ class Certification:
             of=of,
             share=share,
         )
+        if policy is None:
+            certain = refuse.deterministic(
+                is_continuous=True,
+                effective_size=0.0,
+                followed=0,
+                episodes=self.dataset.episodes,
+            )
+            raised = () if certain is None else (certain,)
+            return replace(evidence, refusals=(*evidence.refusals, *raised))
         if any(refusal.code == "BAD_PROP" for refusal in evidence.refusals):
             return evidence
         return self._weighed(evidence, policy, fitted)
@@ -187,7 +198,8 @@ class Certification:
         if fitted is not None:
             value = fitted.completions.behavior
             families.append(Estimate("FQE", value, fitted.interval, groups))
-        distance = self.divergence(policy, evidence.share)
+        distance = fitted.divergence if fitted else None
+        distance = distance or self.divergence(policy, evidence.share)
         guaranteed = self._betting(weights, propensities_known=known)
         asymptotic = None
         if weighted.interval is not None and self.present.interval is not None:

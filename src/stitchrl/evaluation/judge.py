@@ -1,0 +1,142 @@
+"""Ranking candidates on one split, and gathering the evidence about them on another."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from stitchrl.candidates import Candidate, densities, table
+from stitchrl.dataset import Choices, Dataset
+from stitchrl.evaluation.behavior import KnownBehavior, behavior_of
+from stitchrl.evaluation.network_values import NetworkValues
+from stitchrl.evaluation.requests import Request
+from stitchrl.ope.certification import Certification, FittedValue
+from stitchrl.ope.evidence import Evidence, Kind
+from stitchrl.ope.fqe_tabular import TabularLog, cross_fitted
+from stitchrl.ope.policy_table import DensityTable, PolicyTable
+from stitchrl.ope.refusals import Refusal
+from stitchrl.splits import folds
+
+OVERESTIMATE = 0.1  # Of the range of returns: how far a learner may exceed FQE.
+
+
+def estimand_discount(dataset: Dataset, asked: float | None) -> float:
+    """γ of the estimand: as asked; else 1 where episodes end or have a known horizon."""
+    if asked is not None:
+        return asked
+    known = not dataset.truncated.any() or dataset.horizon is not None
+    return 1.0 if known else 0.99
+
+
+def rank(
+    requests: list[Request], dataset: Dataset, *, discount: float, updates: int, seed: int
+) -> list[float]:
+    """FQE of each request on the selection split, cross-fitted in two folds."""
+    if not requests:
+        return []
+    if _is_tabular(dataset):
+        log = TabularLog.of(dataset, discount=discount)
+        fold = folds(dataset, seed)
+        found = []
+        for request in requests:
+            states = log.transitions.policy(table(request.candidate, dataset))
+            value = cross_fitted(log, states, fold=fold, share=request.share)
+            found.append(value.behavior)
+        return found
+    networks = NetworkValues(dataset, discount=discount, updates=updates, seed=seed)
+    return networks.rank(requests)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """The certification split, and everything that is computed on it once."""
+
+    dataset: Dataset
+    discount: float
+    updates: int  # Of every network fitted for evaluation.
+    seed: int
+    certified: int  # Candidates judged together: what Bonferroni divides by.
+
+    @cached_property
+    def known(self) -> KnownBehavior:
+        """Who made this split."""
+        return behavior_of(self.dataset, updates=self.updates, seed=self.seed)
+
+    @cached_property
+    def certification(self) -> Certification:
+        """Closed-form estimators and intervals on this split."""
+        return Certification(
+            self.dataset,
+            self.known.behavior,
+            self.discount,
+            candidates=self.certified,
+            seed=self.seed,
+            calibration_error=self.known.calibration_error,
+        )
+
+    def evidence(
+        self, requests: list[Request], *, refusals: tuple[Refusal, ...] = ()
+    ) -> list[Evidence]:
+        """All numbers about each request, in order."""
+        return [
+            self._one(request, fitted, refusals)
+            for request, fitted in zip(requests, self._fitted(requests))
+        ]
+
+    def _fitted(self, requests: list[Request]) -> list[FittedValue | None]:
+        """FQE by networks where states are not discrete; None: the tables do it."""
+        if _is_tabular(self.dataset):
+            return [None] * len(requests)
+        networks = NetworkValues(
+            self.dataset, discount=self.discount, updates=self.updates, seed=self.seed
+        )
+        return [*networks.evaluate(requests)]
+
+    def _one(
+        self, request: Request, fitted: FittedValue | None, refusals: tuple[Refusal, ...]
+    ) -> Evidence:
+        candidate, share = request
+        kind = Kind(candidate.kind) if share == 1 else Kind.MIXTURE
+        evidence = self.certification.evidence(
+            self._policy(candidate),
+            name=request.name,
+            kind=kind,
+            share=share,
+            of=candidate.name if share < 1 else None,
+            fitted=fitted,
+            refusals=refusals,
+        )
+        return replace(evidence, overestimates=self._overestimates(candidate, evidence))
+
+    def _policy(self, candidate: Candidate) -> PolicyTable | DensityTable | None:
+        if isinstance(self.dataset.actions, Choices):
+            return table(candidate, self.dataset)
+        return None if candidate.act == "mode" else densities(candidate, self.dataset)
+
+    def _overestimates(self, candidate: Candidate, evidence: Evidence) -> bool:
+        """Whether its learner believes the impossible, or far more than FQE finds."""
+        own = self.own_estimate(candidate)
+        if own is None:
+            return False
+        bounds = evidence.bounds
+        limit = bounds.high
+        if evidence.fqe is not None:
+            returns = self.certification.returns
+            spread = float(np.ptp(np.quantile(returns, [0.05, 0.95]))) or bounds.width
+            limit = min(limit, evidence.fqe.behavior + OVERESTIMATE * spread)
+        return own > limit
+
+    def own_estimate(self, candidate: Candidate) -> float | None:
+        """What its learner promises, moved from its discount to the estimand's.
+
+        By as much as the log's own mean return differs between the two.
+        """
+        if candidate.own_estimate is None or candidate.discount is None:
+            return candidate.own_estimate
+        here = self.dataset.returns(self.discount).mean()
+        there = self.dataset.returns(candidate.discount).mean()
+        return candidate.own_estimate + float(here - there)
+
+
+def _is_tabular(dataset: Dataset) -> bool:
+    return dataset.state_id is not None and isinstance(dataset.actions, Choices)

@@ -1,0 +1,59 @@
+"""Everything a finished run knows: what reports, tables and bundles are made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stitchrl.candidates import Candidate
+from stitchrl.dataset import Dataset
+from stitchrl.evaluation.judge import Judge
+from stitchrl.evaluation.requests import Request
+from stitchrl.findings import Finding
+from stitchrl.fit import Fitted
+from stitchrl.ope.refusals import Refusal
+from stitchrl.plan import Plan
+from stitchrl.splits import Splits
+from stitchrl.verdict import Recommendation, Verdict
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Exact values, where the process that made the log is known."""
+
+    values: Mapping[str, float]  # Of every request and candidate, and of "behavior".
+    optimum: float
+    method: str  # How they were computed.
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A finished run. `verdicts[i]` is about `requests[i]`."""
+
+    title: str
+    plan: Plan  # Resolved.
+    directory: Path
+    dataset: Dataset
+    findings: Sequence[Finding]
+    splits: Splits  # Without training, all of the log is the certification split.
+    discount: float  # Of the estimand.
+    fitted: Sequence[Fitted]  # Every member.
+    candidates: Sequence[Candidate]  # Best of the seeds of each; controls too.
+    ranking: Mapping[str, float]  # FQE on the selection split, by candidate name.
+    best: Candidate | None  # First in that ranking; its mixtures are certified.
+    judge: Judge
+    requests: Sequence[Request]  # Certified ones first, then those only evaluated.
+    certified: int  # How many of them were certified.
+    verdicts: Sequence[Verdict]
+    recommendation: Recommendation
+    refusals: Sequence[Refusal]  # Of the whole run, not of one policy.
+    machine: Mapping[str, Any]  # As `devices.describe` says.
+    phases: Mapping[str, float]  # Wall seconds of each part.
+    commands: Sequence[tuple[str, str]]  # (purpose, line) that repeat the run.
+    certification_uses: int = 1
+    date: str = ""
+    outcome: str = "Expected return"  # What the value is called on axes.
+    group_name: str = "episodes"  # What splits keep together, in the plural.
+    behavior_name: str = "present behavior"
+    truth: Truth | None = None
+    limits: Sequence[str] = field(default=())
