@@ -1,6 +1,18 @@
 """How every test runs: no silent promotion of shapes or types, float32, warnings fail."""
 
-import jax
+import atexit
+import os
+import tempfile
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Programs compiled once serve every process that the tests start.
+    compiled = tempfile.TemporaryDirectory(prefix="stitchrl-compiled-")
+    atexit.register(compiled.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import jax  # noqa: E402  After its settings.
 
 jax.config.update("jax_enable_x64", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
