@@ -1,5 +1,6 @@
 """What the drawings show: their alternative texts carry the numbers."""
 
+import json
 import re
 
 import numpy as np
@@ -9,12 +10,14 @@ from report.fixture import continuous_report, icu_report, single_report
 from stitchrl.report import figures, figures_data, figures_moves, figures_trust
 from stitchrl.report import figures_training as training
 from stitchrl.report.data import ActionShare, ActionUse
+from stitchrl.report.focus import mixed_policy, mixture_steps, shown_policies
 from stitchrl.report.format import Values
 from stitchrl.report.numbers import Histogram
-from stitchrl.report.render import mixture_steps
+from stitchrl.report.schema import Policy, Report, Verdict
 from stitchrl.report.training import Curve
 
 ICU = icu_report()
+EVALUATED = {p.name for p in ICU.policies if p.kind != "mixture"}
 VALUES = Values(ICU)
 
 
@@ -63,6 +66,23 @@ def test_steps_end_with_the_policy_that_is_mixed_in():
     assert [share for share, _ in steps] == [0.1, 0.2, 0.3, 0.5, 1.0]
     assert steps[-1][1].policy == "tabular"
     assert mixture_steps(single_report()) == []
+
+
+def test_only_mixtures_of_one_policy_are_shown():
+    fields = json.loads(ICU.model_dump_json())
+    more = Policy(name="m", label="20 % IQL", kind="mixture", share=0.2, of="iql")
+    fields["policies"].append(json.loads(more.model_dump_json()))
+    verdict = Verdict(policy="m", decision="pilot", rule=5, sentence="s")
+    fields["decide"]["verdicts"].append(json.loads(verdict.model_dump_json()))
+    report = Report.model_validate(fields)
+    assert mixed_policy(report) == "tabular"
+    assert mixture_steps(report) == mixture_steps(ICU)
+    assert shown_policies(report) == list(ICU.policies)
+    fields["decide"]["recommended"] = "m"
+    report = Report.model_validate(fields)
+    assert mixed_policy(report) == "iql"
+    assert [step[0] for step in mixture_steps(report)] == [0.2, 1.0]
+    assert {p.name for p in shown_policies(report)} == {*EVALUATED, "m"}
 
 
 def test_how_far_says_value_and_decision():

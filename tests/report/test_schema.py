@@ -81,8 +81,8 @@ def test_a_distance_may_be_infinite_but_not_unknown():
 
 
 def test_unknown_fields_are_refused_by_name():
-    fields = json.loads(minimal_report().model_dump_json()) | {"colour": "red"}
-    with pytest.raises(ValidationError, match="colour\n.*not permitted"):
+    fields = json.loads(minimal_report().model_dump_json()) | {"hue": "red"}
+    with pytest.raises(ValidationError, match="hue\n.*not permitted"):
         Report.model_validate(fields)
 
 

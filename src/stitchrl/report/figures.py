@@ -6,6 +6,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from stitchrl.report.decide import EstimateRow, Estimates
+from stitchrl.report.focus import shown_policies
 from stitchrl.report.format import Values, count, shorten
 from stitchrl.report.numbers import Estimate
 from stitchrl.report.schema import Kind, Policy, Report
@@ -84,7 +85,7 @@ _COLUMNS = (
 def _in_groups(report: Report) -> list[Policy]:
     """Mixtures by rising share, then full policies, then controls."""
     order = [Kind.MIXTURE, Kind.POLICY, Kind.EXTERNAL, Kind.CONTROL]
-    chosen = [policy for policy in report.policies if policy.kind in order]
+    chosen = [policy for policy in shown_policies(report) if policy.kind in order]
     return sorted(chosen, key=lambda p: (order.index(p.kind), p.share or 0))
 
 

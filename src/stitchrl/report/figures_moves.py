@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from stitchrl.report.decide import StateGroup, Verdict
 from stitchrl.report.figures import reference
+from stitchrl.report.focus import shown_policies
 from stitchrl.report.format import Values, bits, count, number, percent, shorten
 from stitchrl.report.schema import Kind, Report
 from stitchrl.report.svg import COLOR, PAPER, SMALL, board, drawn, listing, to_svg
@@ -171,7 +172,9 @@ def changes(group: StateGroup, *, quantity: str, name: str) -> Markup:
 def distances(report: Report) -> Markup:
     """How many bits each candidate is from the log, against the bits the log has."""
     assert report.trust is not None
-    rows = [row for row in report.trust.weights if row.kl_per_episode is not None]
+    shown = {policy.name for policy in shown_policies(report)}
+    rows = [row for row in report.trust.weights if row.policy in shown]
+    rows = [row for row in rows if row.kl_per_episode is not None]
     reach = max(row.log2_n for row in rows)
     far = [row.kl_per_episode or 0.0 for row in rows]
     limit = max([d for d in far if d != float("inf")] + [reach + 3]) * 1.12

@@ -8,8 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from stitchrl.report import figures, format
-from stitchrl.report.decide import Verdict
 from stitchrl.report.draw import draw_all
+from stitchrl.report.focus import mixture_steps
 from stitchrl.report.format import Values
 from stitchrl.report.schema import Kind, Report
 from stitchrl.report.words import DECISIONS, RULE, TERMS, TERMS_OF
@@ -57,6 +57,11 @@ def _context(report: Report, values: Values) -> dict[str, Any]:
     sections += [("truth", "Truth")] if report.truth else []
     decide, steps = report.decide, mixture_steps(report)
     shown = {v.policy for _, v in steps} | {decide.best, decide.recommended}
+    others = [v for v in decide.verdicts if v.policy not in shown]
+
+    def is_mixture(name: str) -> bool:
+        return report.policy(name).kind is Kind.MIXTURE
+
     weights = report.trust.weights if report.trust else ()
     choices = report.data.actions.choices if report.data.actions else ()
     return {
@@ -67,7 +72,8 @@ def _context(report: Report, values: Values) -> dict[str, Any]:
         "forest_key": _forest_key(report),
         "mixtures": steps,
         "numbers": {key: number for number, (key, _) in enumerate(sections, start=1)},
-        "others": [v for v in decide.verdicts if v.policy not in shown],
+        "others": [v for v in others if not is_mixture(v.policy)],
+        "other_mixtures": [v for v in others if is_mixture(v.policy)],
         "report": report,
         "rule": RULE,
         "sections": sections,
@@ -124,17 +130,3 @@ def _forest_key(report: Report) -> list[tuple[str, str, str]]:
     if any(policy.kind is Kind.CONTROL for policy in report.policies):
         key.append(("ring", "muted", "hollow: a control, never recommended"))
     return key
-
-
-def mixture_steps(report: Report) -> list[tuple[float, Verdict]]:
-    """Verdicts on mixtures by rising share; what they are made of is the last step."""
-    policies = {policy.name: policy for policy in report.policies}
-    steps, sources = [], set()
-    for verdict in report.decide.verdicts:
-        policy = policies[verdict.policy]
-        if policy.kind is Kind.MIXTURE and policy.share is not None:
-            steps.append((policy.share, verdict))
-            sources.add(policy.of)
-    if len(sources) == 1:
-        steps += [(1.0, v) for v in report.decide.verdicts if v.policy in sources]
-    return sorted(steps, key=lambda step: step[0])
