@@ -64,7 +64,8 @@ def _require_present(
 def _choices(
     mapping: Mapping, column: Column, name: str, decision: np.ndarray, path: Path
 ) -> Actions:
-    text = labels(column, name, path)
+    is_declared = mapping.action_labels is not None
+    text = labels(column, name, path, may_be_decimal=is_declared)
     _require_present(text.codes < 0, name, decision, path)
     codes = text.codes[decision]
     present = [str(value) for value in text.values]
@@ -84,7 +85,7 @@ def _choices(
             "Name every action once.",
         )
     notes: list[Finding] = []
-    if mapping.action_labels is None:
+    if not is_declared:
         notes.append(
             note(
                 "ACTIONS_FROM_LOG",

@@ -137,36 +137,51 @@ def flags(column: Column, name: str, path: Path) -> tuple[np.ndarray, np.ndarray
     return values == 1, np.isnan(values)
 
 
-def labels(column: Column, name: str, path: Path) -> Text:
+def labels(column: Column, name: str, path: Path, *, may_be_decimal: bool = False) -> Text:
     """A column as names: whole numbers are spelled without decimals and sorted as numbers.
 
-    Raises `DataError` for numbers with decimals: they are amounts, not names.
+    Raises `DataError` for numbers with decimals, which are rather amounts than names,
+    unless they `may_be_decimal`.
     """
     column = scalar(column)
-    if isinstance(column, Text):
-        return _named(column)
-    if column.ndim != 1:
+    if isinstance(column, np.ndarray):
+        if column.ndim != 1:
+            raise refuse(
+                "SHAPE",
+                f"Column '{name}' of '{path}' must hold one name per row, but has shape "
+                f"{column.shape}.",
+                "Map a column with one entry per decision.",
+            )
+        column = _spelled(column)
+    named = _named(column)
+    if may_be_decimal or not len(named.values):
+        return named
+    try:
+        decimal = np.flatnonzero(named.values.astype(np.float64) % 1 != 0)
+    except ValueError:
+        return named
+    if len(decimal):
+        rows = np.flatnonzero(np.isin(named.codes, decimal)).tolist()
         raise refuse(
-            "SHAPE",
-            f"Column '{name}' of '{path}' must hold one name per row, but has shape "
-            f"{column.shape}.",
-            "Map a column with one entry per decision.",
+            "NOT_A_NAME",
+            f"Column '{name}' of '{path}' must hold names or whole numbers, but row "
+            f"{rows[0]:,} has {named.values[named.codes[rows[0]]]}.",
+            f'If it is a continuous action, write action = ["{name}"], with brackets; if '
+            "these are levels to choose from, list them in action_labels.",
+            rows=rows,
         )
+    return named
+
+
+def _spelled(column: np.ndarray) -> Text:
+    """Numbers or flags as text."""
     if column.dtype == bool:
         return Text(column.astype(np.int64), np.array(["false", "true"]))
     present = np.isfinite(column)
     values, codes = np.unique(column[present], return_inverse=True)
-    if len(values) and (values != np.round(values)).any():
-        row = np.flatnonzero(present & (column != np.round(column)))[0]
-        raise refuse(
-            "NOT_A_NAME",
-            f"Column '{name}' of '{path}' must hold names or whole numbers, but row "
-            f"{row:,} has {column[row]:g}.",
-            f'If it is a continuous action, write action = ["{name}"], with brackets.',
-        )
     spread = np.full(len(column), -1)
     spread[present] = codes
-    return Text(spread, np.array([str(int(value)) for value in values], dtype=str))
+    return Text(spread, np.array([str(value) for value in values], dtype=str))
 
 
 def _named(column: Text) -> Text:

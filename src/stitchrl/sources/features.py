@@ -38,7 +38,7 @@ def observe(
         feature = declared.removeprefix(CANONICAL)
         if isinstance(column, Text) or declared in mapping.categories:
             values = _categories(mapping, column, declared, name, path, found.notes)
-            text = labels(column, name, path)
+            text = labels(column, name, path, may_be_decimal=True)
             code = {str(value): index for index, value in enumerate(text.values)}
             for value in values:
                 hot = (text.codes == code.get(value, -2)).astype(np.float32)
@@ -87,7 +87,7 @@ def _categories(
     notes: list[Finding],
 ) -> list[str]:
     """The values that become one-hot features; text that nobody declared is refused."""
-    text = labels(column, name, path)
+    text = labels(column, name, path, may_be_decimal=True)
     present = [str(value) for value in text.values]
     if mapping.categories == "auto":
         if len(present) > MAX_CATEGORIES:
