@@ -68,6 +68,21 @@ def table(candidate: Candidate, dataset: Dataset) -> PolicyTable:
     return PolicyTable.create(np.asarray(rows, np.float64), final)
 
 
+def state_probabilities(
+    candidate: Candidate, observations: np.ndarray, count: int
+) -> np.ndarray:
+    """float64 (states, count): what it does in each state, given the states' observations.
+
+    Where the process is known: its exact value follows. Of discrete actions.
+    """
+    if isinstance(candidate.policy, TabularPolicy):
+        return candidate.policy.probabilities
+    if candidate.policy == "uniform":
+        return _uniform(None, (len(observations), count))
+    rows = np.asarray(_probabilities(candidate.policy, observations, count), np.float64)
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
 def drawn_actions(
     candidate: Candidate, observation: np.ndarray, *, samples: int, seed: int
 ) -> np.ndarray:

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterator
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,12 @@ class Plan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     log: str  # Where the log was read from.
-    mapping: str | None = None  # The mapping file, if one was needed.
+    mapping: dict[str, Any] | None = None  # The mapping itself; None: native names.
+    title: str = "Offline evaluation"
+    outcome: str = "Expected return"  # What the value is called on axes.
+    group_name: str = "episodes"  # What splits keep together, in the plural.
+    behavior_name: str = "Present behavior"  # Who made the log.
+    truth: Literal["icu_sepsis"] | None = None  # The known process that made the log.
     algorithms: dict[str, Grid] | None = None  # Name -> grid; None: all that fit, {}: none.
     tabular: bool = True  # Value iteration, where observations have discrete ids.
     policies: tuple[str, ...] = ()  # External ones: "uniform", "column", a bundle's path.
@@ -38,6 +43,7 @@ class Plan(BaseModel):
     margin: float = Field(0.0, ge=0)  # By how much a policy must beat the log.
     fit_behavior: bool = True  # Where no propensities are logged; else refuse (NO_PROP).
     fqe_updates: int = Field(20_000, ge=2)
+    behavior_updates: int = Field(5_000, ge=2)
     strict: bool = False  # Refuse Monte-Carlo returns of truncated episodes.
     force: bool = False  # Go on in spite of errors in the log, with a banner.
 

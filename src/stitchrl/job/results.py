@@ -1,7 +1,7 @@
 """Everything a finished run knows: what reports, tables and bundles are made from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,11 @@ class Truth:
 class Results:
     """A finished run. `verdicts[i]` is about `requests[i]`."""
 
-    title: str
     plan: Plan  # Resolved.
     directory: Path
     dataset: Dataset
     findings: Sequence[Finding]
-    splits: Splits  # Without training, all of the log is the certification split.
+    splits: Splits | None  # None: nothing was trained, all of the log certifies.
     discount: float  # Of the estimand.
     fitted: Sequence[Fitted]  # Every member.
     candidates: Sequence[Candidate]  # Best of the seeds of each; controls too.
@@ -52,8 +51,9 @@ class Results:
     commands: Sequence[tuple[str, str]]  # (purpose, line) that repeat the run.
     certification_uses: int = 1
     date: str = ""
-    outcome: str = "Expected return"  # What the value is called on axes.
-    group_name: str = "episodes"  # What splits keep together, in the plural.
-    behavior_name: str = "present behavior"
     truth: Truth | None = None
-    limits: Sequence[str] = field(default=())
+
+    @property
+    def certification(self) -> Dataset:
+        """What the verdicts rest on."""
+        return self.judge.dataset

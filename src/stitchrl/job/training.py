@@ -1,0 +1,131 @@
+"""The first half of the job: split, train everything, and rank what came out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from stitchrl.algorithms import is_control
+from stitchrl.candidates import Candidate, as_exported
+from stitchrl.dataset import Choices, Dataset
+from stitchrl.evaluation.judge import rank
+from stitchrl.evaluation.requests import Request
+from stitchrl.experience import Experience
+from stitchrl.findings import DataError, Finding, Severity
+from stitchrl.fit import Fitted, Progress, fit
+from stitchrl.normalizer import Normalizer
+from stitchrl.plan import Plan, members
+from stitchrl.probing import make_probe
+from stitchrl.splits import Splits, split
+from stitchrl.value_iteration import ValueIteration
+
+FEWEST_GROUPS = 5  # So that each of the three parts has one.
+
+
+class Trained(NamedTuple):
+    """What training left."""
+
+    splits: Splits
+    fitted: list[Fitted]
+    candidates: list[Candidate]  # Best of the seeds of each, best first; controls too.
+    ranking: dict[str, float]  # FQE on the selection split.
+
+
+def parts_of(plan: Plan, dataset: Dataset) -> Splits:
+    """Train, selection and certification.
+
+    Raises `DataError` if there are too few groups to have all three.
+    """
+    if dataset.groups < FEWEST_GROUPS:
+        finding = Finding(
+            "TOO_FEW",
+            Severity.ERROR,
+            f"Learning, choosing and certifying need separate groups, {FEWEST_GROUPS} at "
+            f"the very least, but this log has {dataset.groups}.",
+            "Log more episodes (patients, users, robots), or evaluate a fixed policy "
+            "without training: --algorithms none --policy uniform.",
+        )
+        raise DataError([finding])
+    return split(dataset, plan.seed)
+
+
+def train_all(
+    plan: Plan,
+    splits: Splits,
+    *,
+    discount: float,
+    directory: Path,
+    tell: Callable[[Progress], None],
+) -> Trained:
+    """Train every member of the plan and rank their policies on the selection split."""
+    normalizer = Normalizer.fit(splits.train)
+    experience = Experience.of(splits.train, normalizer)
+    plans = members(plan, splits.train.spec)
+    fitted: list[Fitted] = []
+    if plans:
+        probe = make_probe(splits.selection, normalizer, seed=plan.seed)
+        fitted = fit(
+            plans,
+            experience,
+            probe,
+            updates=plan.updates,
+            chunk=plan.chunk,
+            directory=directory,
+            report=tell,
+        )
+    every = [candidate_of(one, normalizer) for one in fitted if one.stopped is None]
+    if plan.tabular and _is_tabular(splits.train):
+        every.append(tabular_candidate(splits))
+    values = rank(
+        [Request(candidate) for candidate in every],
+        splits.selection,
+        discount=discount,
+        updates=plan.fqe_updates,
+        seed=plan.seed,
+    )
+    best: dict[str, tuple[float, Candidate]] = {}
+    for value, candidate in zip(values, every):
+        known = best.get(candidate.name)
+        if known is None or value > known[0]:
+            best[candidate.name] = (value, candidate)
+    ordered = sorted(best.values(), key=lambda pair: -pair[0])
+    ranking = {candidate.name: value for value, candidate in ordered}
+    return Trained(splits, fitted, [candidate for _, candidate in ordered], ranking)
+
+
+def candidate_of(fitted: Fitted, normalizer: Normalizer) -> Candidate:
+    """A member's policy as it would be exported."""
+    algorithm = fitted.plan.algorithm
+    policy, act = as_exported(algorithm.policy(fitted.state), normalizer)
+    last = fitted.records[-1] if fitted.records else {}
+    return Candidate(
+        name=fitted.plan.label,
+        kind="control" if is_control(algorithm) else "policy",
+        act=act,
+        policy=policy,
+        members=(fitted.plan.number,),
+        own_estimate=last.get("own_estimate"),
+        discount=getattr(algorithm, "discount", None),
+    )
+
+
+def tabular_candidate(splits: Splits) -> Candidate:
+    """Value iteration on the training split."""
+    planner = ValueIteration()
+    policy = planner.fit(splits.train)
+    selection = splits.selection
+    assert selection.state_id is not None
+    starts = selection.state_id[selection.first_row]
+    return Candidate(
+        name="value_iteration",
+        kind="policy",
+        act="sample",
+        policy=policy,
+        own_estimate=float(np.mean(policy.values[starts])),
+        discount=planner.discount,
+    )
+
+
+def _is_tabular(dataset: Dataset) -> bool:
+    return dataset.state_id is not None and isinstance(dataset.actions, Choices)
