@@ -170,3 +170,8 @@ def test_what_the_preset_knows_and_the_file_lacks_is_counted(tmp_path: Path):
     assert not dataset.truncated.any()
     note = next(note for note in dataset.notes if note.code == "NOT_IN_FILE")
     assert "'timeouts'" in note.message and "'next_observations'" in note.message
+
+
+def test_our_own_names_in_hdf5(tmp_path: Path):
+    columns = arrays() | {"episode": EPISODE, "step": STEP}
+    check(load(save(tmp_path / "log.h5", **columns)), knows_final=False)

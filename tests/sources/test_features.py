@@ -182,3 +182,10 @@ def test_too_many_states_for_one_hot(tmp_path: Path):
     table = columns() | {"s": [1000, *[0] * 9]}
     error = refusal(tmp_path, table, observation=None, state_id="s")
     assert "has 1,001 states and no observation columns" in str(error)
+
+
+def test_two_columns_for_one_name(tmp_path: Path):
+    table = columns() | {"observation.x": [0] * SIZE}
+    error = refusal(tmp_path, table, observation=["observation.x", "x"])
+    assert error.findings[0].code == "COLUMN_TWICE"
+    assert "'observation.x' and 'x' both make an observation called 'x'" in str(error)

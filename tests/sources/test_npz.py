@@ -183,3 +183,9 @@ def test_foreign_names_without_a_preset(tmp_path: Path):
     assert "takes action from 'action' (by preset 'plain')" in str(error)
     assert "Did you mean 'actions'?" in str(error)
     assert "stitchrl map LOG --guess" in str(error)
+
+
+def test_next_observations_of_another_width(tmp_path: Path):
+    columns = arrays() | {"next_observation": np.zeros((10, 3))}
+    error = refusal(save(tmp_path / "log.npz", **columns))
+    assert "have 3 features, but observations have 2" in str(error)

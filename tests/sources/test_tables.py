@@ -53,7 +53,9 @@ def test_values(write, final: bool, tmp_path: Path):
     if final:  # Source rows skip those without a decision.
         expected += np.cumsum(np.roll(TRUNCATED, 1))
     np.testing.assert_array_equal(dataset.row, expected)
-    assert codes(dataset) == ["ACTIONS_FROM_LOG"]
+    counted = ["FINAL_ROWS"] if final else []
+    assert codes(dataset) == [*counted, "ACTIONS_FROM_LOG"]
+    assert [finding.rows for finding in dataset.notes[:-1]] == [(4, 9)] * final
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])

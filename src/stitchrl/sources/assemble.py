@@ -168,6 +168,13 @@ def _observations(
     final = _at(stacked, rows.final, np.nan)
     if following:
         after = np.stack(list(following.columns.values()), axis=1)[rows.decision]
+        if after.shape != observed.shape:
+            raise refuse(
+                "SHAPE",
+                f"Next observations of '{path}' have {after.shape[1]} features, but "
+                f"observations have {observed.shape[1]}.",
+                "Map columns of the same width.",
+            )
         notes += _disagreements(observed, after, rows)
         unknown = np.isnan(final).all(axis=1)
         final[unknown] = after[rows.last][unknown]
@@ -201,8 +208,6 @@ def _may_be_missing(mapping: Mapping, features: Features) -> tuple[str, ...]:
 
 def _disagreements(observed: np.ndarray, after: np.ndarray, rows: Rows) -> list[Finding]:
     """Rows within an episode whose next observation is not the next row's observation."""
-    if observed.shape != after.shape:
-        return []
     inside = np.flatnonzero(np.diff(rows.episode) == 0)
     inside = inside[~np.isnan(after[inside]).all(axis=1)]
     close = np.isclose(after[inside], observed[inside + 1], rtol=1e-5, equal_nan=True)

@@ -18,7 +18,8 @@ def open_hdf5(path: Path) -> Source:
         names = dataset_names(file, path)
         if {"columns", "num_episodes"} <= set(names):
             return Source(path, V2_NAMES, _reader_v2(path), {"preset": "d3rlpy"})
-    convention = {"preset": "d3rlpy" if "episode_terminals" in names else "d4rl"}
+    known = "d3rlpy" if "episode_terminals" in names else "d4rl"
+    convention = {"preset": known if "observations" in names else "plain"}
 
     def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
         with reading(path, "HDF5"), h5py.File(path, "r") as file:

@@ -84,6 +84,9 @@ def arrange(mapping: Mapping, columns: dict[str, Column], path: Path) -> Rows:
     truncated, assumed = _assume_cuts(mapping, terminated, truncated, last, decision)
     final = np.full(len(episode_id), -1)
     behind = np.flatnonzero(is_final)
+    if len(behind):
+        message = "Rows without a decision only tell what was observed after the last one."
+        notes.append(note("FINAL_ROWS", message, rows=order[behind].tolist()))
     final[episode[np.searchsorted(np.flatnonzero(~is_final), behind) - 1]] = order[behind]
     return Rows(
         decision,

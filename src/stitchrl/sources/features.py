@@ -73,7 +73,12 @@ def _has_gap(column: Column) -> bool:
 
 def _add(found: Features, feature: str, column: np.ndarray, source: str) -> None:
     if feature in found.columns:
-        feature = source
+        raise refuse(
+            "COLUMN_TWICE",
+            f"Columns '{found.sources[feature]}' and '{source}' both make an observation "
+            f"called '{feature}'.",
+            "Rename one, or leave it out of the mapping.",
+        )
     found.columns[feature] = column
     found.sources[feature] = source
 

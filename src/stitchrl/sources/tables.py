@@ -45,7 +45,7 @@ def open_parquet(path: Path) -> Source:
     convention = _convention(names)
     if METADATA in (schema.metadata or {}):
         with reading(path, "Parquet"):
-            convention = json.loads(schema.metadata[METADATA])
+            convention = dict(json.loads(schema.metadata[METADATA]))
     return Source(path, names, read, convention)
 
 
@@ -87,7 +87,7 @@ def _read_csv(
     options: dict[str, Any],
     types: dict[str, str],
 ) -> None:
-    """Fill the table 'log', then close the door: nothing else can be opened."""
+    """Fill the table 'log'."""
     if types:
         key = "columns" if options.get("auto_detect") is False else "types"
         options = options | {key: types}
@@ -98,8 +98,6 @@ def _read_csv(
         f"CREATE TABLE log AS SELECT {', '.join(map(_quoted, wanted))} "
         f"FROM read_csv({_literal(str(path))}, {arguments})"
     )
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -132,6 +130,9 @@ def _columns(
     as_text: frozenset[str],
     path: Path,
 ) -> dict[str, Column]:
+    """The table 'log', after closing the door: nothing else can be opened from here."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
     described = connection.execute("DESCRIBE log").fetchall()
     chosen = []
     for name, kind in ((str(row[0]), str(row[1])) for row in described):
