@@ -9,16 +9,11 @@ from pathlib import Path
 import mktestdocs
 import pytest
 import typer.main
+from repository import ROOT, SOURCES, relative
 
 import stitchrl
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "stitchrl"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-
-
-def relative(path: Path) -> str:
-    return str(path.relative_to(ROOT))
 
 
 def public_definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
@@ -30,7 +25,7 @@ def public_definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]
     ]
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=relative)
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_public_names_have_docstrings(path: Path):
     tree = ast.parse(path.read_text())
     silent = [node.name for node in public_definitions(tree) if not ast.get_docstring(node)]

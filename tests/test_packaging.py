@@ -5,14 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from repository import PACKAGE, ROOT, relative
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "stitchrl"
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-
-
-def relative(path: Path) -> str:
-    return str(path.relative_to(ROOT))
 
 
 def test_the_wheel_carries_every_data_file():
