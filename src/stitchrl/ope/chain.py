@@ -10,6 +10,7 @@ from scipy.sparse import csr_array, eye_array
 from scipy.sparse.csgraph import breadth_first_order
 from scipy.sparse.linalg import bicgstab, splu
 
+ITERATIVE_FROM = 100  # States; below, factors cost nothing.
 DENSE_UP_TO = 2_000  # States; beyond, sparse factors are smaller and faster.
 NEGLIGIBLE = 1e-12
 
@@ -33,6 +34,8 @@ class Chain:
         if self.discount < 1 or self.horizon is not None:
             return np.zeros(self.states, bool)
         leaves = self.following.sum(axis=1) < 1 - NEGLIGIBLE
+        if leaves.all():
+            return ~leaves
         # Backwards from a node that stands for "ended".
         entry = self.following.tocoo()
         exits = np.flatnonzero(leaves)
@@ -104,8 +107,9 @@ class Chain:
         return sparse.solve, lambda right: sparse.solve(right, trans="T")
 
     def _solve(self, right: np.ndarray) -> np.ndarray:
-        if self.tolerance > 0:
-            matrix = (eye_array(self.states) - self.discount * self._ending).tocsr()
+        if self.tolerance > 0 and self.states > ITERATIVE_FROM:
+            identity = eye_array(self.states, format="csr")
+            matrix = identity - self.discount * self._ending
             # Ten times faster than factors where episodes are short; else it gives up.
             result, failed = bicgstab(matrix, right, rtol=self.tolerance, maxiter=200)
             if not failed:

@@ -74,8 +74,9 @@ def better(evidence: Evidence, margin: float) -> Reason:
     low = max((interval.low for interval in evidence.differences), default=None)
     passed = low is not None and low > margin
     name = evidence.name
-    sentence = f"{name} is better than the present behavior by at least {low:.3g}."
-    if not passed:
+    if low is not None and passed:
+        sentence = f"{name} is better than the present behavior by at least {low:.3g}."
+    else:
         at_worst = "" if low is None else f"; at worst the difference is {low:.3g}"
         sentence = f"{name} is not shown to be better than the present behavior{at_worst}."
     return Reason("LOWER_BOUND", passed, low, f"above {margin:.3g}", sentence)
