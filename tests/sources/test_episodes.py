@@ -149,6 +149,15 @@ def test_flags_on_final_rows_count_for_the_decision_before(tmp_path: Path):
         check(dataset, knows_final=True)
 
 
+def test_an_end_told_after_the_last_decision(tmp_path: Path):
+    table = columns(with_final=True)
+    table["dead"] = [row == 4 or dead for row, dead in enumerate(table["dead"])]
+    table["cut"] = [False] * len(table["act"])
+    dataset = read(tmp_path, table, final_rows=True)
+    assert np.flatnonzero(dataset.terminated).tolist() == [2, 3, 9]
+    assert np.flatnonzero(dataset.truncated).tolist() == [7]
+
+
 def test_final_rows_are_cuts_without_any_flag(tmp_path: Path):
     table = columns(with_final=True)
     dataset = read(tmp_path, table, final_rows=True, truncated=None)

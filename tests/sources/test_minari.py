@@ -61,7 +61,7 @@ def write_metadata(folder: Path, action: dict, **others) -> None:
 
 def write_hdf5(root: Path, given: list[dict], action: dict, **others) -> Path:
     write_metadata(root / "data", action, data_format="hdf5", **others)
-    order = [2, 0, 3, 1]  # Groups come as they were created; names, not places, count.
+    order = [2, *range(2), *range(3, len(given))]  # Numbers, not places, tell the order.
     with h5py.File(root / "data" / "main_data.hdf5", "w", track_order=True) as file:
         for number in order:
             group = file.create_group(f"episode_{number}")
@@ -114,6 +114,15 @@ def test_continuous(write, tmp_path: Path):
     check(dataset, knows_final=True, is_discrete=False)
     assert dataset.actions == Bounds(("a0", "a1"), (-2.0, -1.0), (2.0, 1.0))
     assert dataset.episode_id.tolist() == [0, 1, 2, 3]
+
+
+@WRITERS
+def test_more_than_ten_episodes(write, tmp_path: Path):
+    total = {"total_episodes": 3 * EPISODES, "total_steps": 3 * SIZE}
+    dataset = load(write(tmp_path, episodes() * 3, BOX, **total))
+    assert dataset.episode_id.tolist() == list(range(12))
+    assert dataset.lengths.tolist() == LENGTHS.tolist() * 3
+    check(dataset.take_episodes(np.arange(8, 12)), knows_final=True, is_discrete=False)
 
 
 @WRITERS

@@ -120,6 +120,16 @@ def test_lists_as_vectors(tmp_path: Path):
         assert dataset.feature_names == ("x0", "x1")
 
 
+def test_lists_of_amounts_with_final_rows(tmp_path: Path):
+    table = columns(with_final=True)
+    lengths = [None if act is None else [len(act) / 8, 0.5] for act in table["act"]]
+    path = write_parquet(tmp_path / "log.parquet", table | {"act": lengths})
+    dataset = load(path, mapping_of(MAPPING | {"final_rows": True, "action_high": 1}))
+    given = [pair for pair in lengths if pair is not None]
+    np.testing.assert_array_equal(dataset.action, given)
+    assert dataset.final_observation[1].tolist() == [1001, -1001.5]
+
+
 def test_lists_of_different_lengths(tmp_path: Path):
     vectors = [[1.0, 2.0]] * SIZE
     vectors[7] = [1.0]
