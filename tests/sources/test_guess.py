@@ -191,6 +191,7 @@ def test_known_conventions(tmp_path: Path):
     entries, found = propose(tmp_path, bandit())
     assert entries == {"preset": "open_bandit"}
     assert says(found, "looks like the convention 'open_bandit'")
+    assert not says(found, "reward_bounds")  # That preset declares them.
     folder = write_hdf5(tmp_path / "minari", episodes(), BOX)
     assert tomllib.loads(guess(folder).toml) == {"preset": "minari"}
     np.savez(tmp_path / "log.npz", **arrays(), episode=EPISODE, step=STEP)
@@ -201,6 +202,8 @@ def test_known_conventions(tmp_path: Path):
 def test_our_own_files_carry_their_mapping(tmp_path: Path):
     dataset = in_memory()
     write_table(dataset, tmp_path / "log.parquet")
-    entries = tomllib.loads(guess(tmp_path / "log.parquet").toml)
+    found = guess(tmp_path / "log.parquet")
+    assert says(found, "carries this mapping") and len(found.unknown) == 1
+    entries = tomllib.loads(found.toml)
     again = load(tmp_path / "log.parquet", mapping_of(entries))
     assert again.content_hash() == dataset.content_hash()

@@ -11,7 +11,7 @@ import numpy as np
 from stitchrl.dataset import MAX_ACTIONS
 from stitchrl.sources.columns import Source, Text, labels
 from stitchrl.sources.evidence import Evidence
-from stitchrl.sources.mapping import MAX_CATEGORIES, toml_of
+from stitchrl.sources.mapping import MAX_CATEGORIES, mapping_of, toml_of
 from stitchrl.sources.opening import open_source
 
 FEW = 50  # Whole numbers with more values than this may be amounts.
@@ -48,12 +48,17 @@ def _vocabulary() -> dict[str, Any]:
 
 def _by_preset(source: Source, entries: dict[str, Any]) -> Guess:
     lines = [f"{name} = {toml_of(value)}" for name, value in entries.items()]
-    unknown = (
-        f"'{source.path}' looks like the convention '{entries.get('preset', 'its own')}': "
-        "compare what that preset says about ends with how the log was made.",
-        *_DECLARE,
+    if "preset" not in entries:
+        sentence = f"'{source.path}' was written by stitchrl and carries this mapping."
+        return Guess("\n".join(lines) + "\n", (sentence,))
+    sentence = (
+        f"'{source.path}' looks like the convention '{entries['preset']}': compare what that "
+        "preset says about ends with how the log was made."
     )
-    return Guess("\n".join([*lines, *_DECLARATIONS]) + "\n", unknown)
+    mapping = mapping_of(entries)
+    if mapping.reward_bounds and mapping.horizon:
+        return Guess("\n".join(lines) + "\n", (sentence,))
+    return Guess("\n".join([*lines, *_DECLARATIONS]) + "\n", (sentence, *_DECLARE))
 
 
 _DECLARATIONS = (
