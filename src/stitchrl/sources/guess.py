@@ -52,8 +52,8 @@ def _by_preset(source: Source, entries: dict[str, Any]) -> Guess:
         sentence = f"'{source.path}' was written by stitchrl and carries this mapping."
         return Guess("\n".join(lines) + "\n", (sentence,))
     sentence = (
-        f"'{source.path}' looks like the convention '{entries['preset']}': compare what that "
-        "preset says about ends with how the log was made."
+        f"'{source.path}' looks like the convention '{entries['preset']}': compare what "
+        "that preset says about ends with how the log was made."
     )
     mapping = mapping_of(entries)
     if mapping.reward_bounds and mapping.horizon:

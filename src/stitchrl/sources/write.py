@@ -28,14 +28,15 @@ def write_table(dataset: Dataset, path: str | Path) -> None:
     table = table.replace_schema_metadata({METADATA: json.dumps(entries).encode()})
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-            file.flush()
-            os.fsync(file.fileno())
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(temporary, path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def _has_own_groups(dataset: Dataset) -> bool:
