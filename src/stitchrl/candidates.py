@@ -23,8 +23,9 @@ BLOCK = 8192  # Rows at a time, to bound memory.
 class Candidate:
     """A policy under evaluation: exactly what would be exported.
 
-    `policy` is a `Normalized` network policy, a `TabularPolicy`, or "uniform". `act` says
-    whether it is sampled or its mode is taken.
+    `policy` is a `Normalized` network policy, a `TabularPolicy`, "uniform", or, read from
+    columns of the log, an array (source rows, count) of probabilities. `act` says whether
+    it is sampled or its mode is taken.
     """
 
     name: str
@@ -53,6 +54,9 @@ def table(candidate: Candidate, dataset: Dataset) -> PolicyTable:
     assert isinstance(choices, Choices)
     if isinstance(policy, TabularPolicy):
         return PolicyTable.of_states(dataset, policy.probabilities)
+    if isinstance(policy, np.ndarray):
+        final = np.full((dataset.episodes, choices.count), np.nan)
+        return PolicyTable.create(policy[dataset.row], final)
     final_valid = dataset.final_valid_actions
     if policy == "uniform":
         rows = _uniform(dataset.valid_actions, (dataset.size, choices.count))

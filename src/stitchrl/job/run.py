@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from stitchrl import artifacts, bundle, devices, sources
-from stitchrl.candidates import Candidate
 from stitchrl.dataset import Dataset
 from stitchrl.evaluation.judge import Judge, estimand_discount
 from stitchrl.evaluation.requests import Request
 from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.fit import Progress
 from stitchrl.job import reporting
+from stitchrl.job.external import external_request
 from stitchrl.job.results import Results
 from stitchrl.job.training import Trained, parts_of, train_all
 from stitchrl.job.truth import TRUTHS
@@ -42,24 +44,41 @@ def run_job(
     tell: Tell = lambda message: None,
     commands: Sequence[tuple[str, str]] = (),
     date: str = "",
+    allow_different_threads: bool = False,
 ) -> Results:
     """Validate, split, train, rank, certify, decide and report.
 
     `directory` then holds everything described in docs/architecture.md; called again on
     the same directory with the same plan and log, it goes on where it was interrupted.
-    Raises `DataError` if the log has errors (unless the plan says force), `ValueError` if
-    the plan does not fit the log, `ArtifactError` if the directory holds another run.
+    Another machine, or other threads, are refused unless `allow_different_threads`: then
+    the result is not repeated bit for bit. Raises `DataError` if the log has errors
+    (unless the plan says force), `ValueError` if the plan does not fit the log,
+    `ArtifactError` if the directory holds another run.
     """
     directory, clock = Path(directory), Clock(tell)
     with clock("validate"):
-        findings = (*validate(dataset), *_monte_carlo(plan, dataset))
-        errors = [f for f in findings if f.severity is Severity.ERROR]
-        if errors and not plan.force:
-            raise DataError(errors)
-        plan = plan.resolved(dataset.spec)
-        discount = estimand_discount(dataset, plan.discount)
+        ready = checked(plan, dataset)
     machine = devices.describe()
-    _open_directory(directory, plan, dataset, findings, machine)
+    open_directory(
+        directory, ready, machine, allow_different_threads=allow_different_threads
+    )
+    return finish_job(
+        ready, directory, clock, machine=machine, tell=tell, commands=commands, date=date
+    )
+
+
+def finish_job(
+    ready: "Checked",
+    directory: Path,
+    clock: "Clock",
+    *,
+    machine: dict[str, Any],
+    tell: Tell,
+    commands: Sequence[tuple[str, str]],
+    date: str,
+) -> Results:
+    """What follows once a directory is open: train what is not trained yet, and judge."""
+    plan, dataset, findings, discount = ready
     trained = None
     if plan.algorithms or (plan.tabular and dataset.state_id is not None):
         with clock("train"):
@@ -89,6 +108,31 @@ def run_job(
     return replace(results, phases=dict(clock.seconds))
 
 
+class Checked(NamedTuple):
+    """A log and a plan that fit each other."""
+
+    plan: Plan  # Resolved.
+    dataset: Dataset
+    findings: tuple[Finding, ...]
+    discount: float  # Of the estimand.
+
+
+def checked(plan: Plan, dataset: Dataset) -> Checked:
+    """Validate the log and resolve the plan.
+
+    Raises `DataError` if the log has errors (unless the plan says force), `ValueError` if
+    the plan does not fit the log.
+    """
+    if plan.horizon is not None:
+        dataset = replace(dataset, horizon=plan.horizon)
+    findings = (*validate(dataset), *_monte_carlo(plan, dataset))
+    errors = [f for f in findings if f.severity is Severity.ERROR]
+    if errors and not plan.force:
+        raise DataError(errors)
+    discount = estimand_discount(dataset, plan.discount)
+    return Checked(plan.resolved(dataset.spec), dataset, findings, discount)
+
+
 def judge_all(
     plan: Plan,
     dataset: Dataset,
@@ -99,8 +143,8 @@ def judge_all(
     """Certify the best candidate, its mixtures and external policies; decide."""
     candidates = list(trained.candidates) if trained else []
     best = next((c for c in candidates if c.kind == "policy"), None)
-    external = [external_candidate(name) for name in plan.policies]
-    requests = [Request(candidate) for candidate in external]
+    external = [external_request(name, plan, dataset) for name in plan.policies]
+    requests = list(external)
     if best is not None:
         mixtures = [Request(best, share) for share in MIXTURE_SHARES]
         requests = [Request(best), *mixtures, *requests]
@@ -129,7 +173,7 @@ def judge_all(
         splits=trained.splits if trained else None,
         discount=discount,
         fitted=trained.fitted if trained else [],
-        candidates=[*candidates, *external],
+        candidates=[*candidates, *(request.candidate for request in external)],
         ranking=trained.ranking if trained else {},
         best=best,
         judge=judge,
@@ -144,56 +188,42 @@ def judge_all(
     )
 
 
-def external_candidate(name: str) -> Candidate:
-    """A policy that was not trained here. Raises `ValueError` if it is unknown."""
-    if name == "uniform":
-        return Candidate("uniform", "external", "sample", "uniform")
-    place = Path(name)
-    if place.is_dir():
-        found = bundle.load(place)
-        return Candidate(place.name, "external", found.act_by, found.policy)
-    raise ValueError(
-        f"'{name}' is no policy: give 'uniform' or the path of a policy bundle, such as "
-        "run/policy."
-    )
-
-
 def save_results(results: Results) -> None:
     """Write candidates, estimates, the report and the recommended policy; seal all."""
     directory, plan = results.directory, results.plan
     report = reporting.build(results)
     by_name = {request.name: request for request in results.requests}
-    artifacts.save_json(
-        directory / CANDIDATES,
-        [
-            {
-                "name": candidate.name,
-                "kind": candidate.kind,
-                "act": candidate.act,
-                "members": list(candidate.members),
-                "own_estimate": candidate.own_estimate,
-                "selection_value": results.ranking.get(candidate.name),
-            }
-            for candidate in results.candidates
-        ],
-    )
-    text = report.model_dump_json(indent=1)
-    artifacts.save_file(directory / "report.json", text.encode())
+    candidates = [
+        {
+            "name": candidate.name,
+            "kind": candidate.kind,
+            "act": candidate.act,
+            "members": list(candidate.members),
+            "own_estimate": candidate.own_estimate,
+            "selection_value": results.ranking.get(candidate.name),
+        }
+        for candidate in results.candidates
+    ]
     decided = report.decide.model_dump(mode="json")
     estimates = {"certification_uses": results.certification_uses, **decided}
-    artifacts.save_json(directory / ESTIMATES, estimates)
-    artifacts.save_file(directory / "report.html", render(report).encode())
+    files = {
+        CANDIDATES: artifacts.json_to_bytes(candidates),
+        ESTIMATES: artifacts.json_to_bytes(estimates),
+        "report.json": report.model_dump_json(indent=1).encode(),
+        "report.html": render(report).encode(),
+    }
+    artifacts.save_sealed(directory, files)
     chosen = results.recommendation.name
     if chosen is None and plan.force and results.best is not None:
         chosen = results.best.name
-    if chosen is not None:
-        request = by_name[chosen]
+    request = None if chosen is None else by_name[chosen]
+    if request is not None and not isinstance(request.candidate.policy, np.ndarray):
         exported = bundle.bundle_of(
             request.candidate,
             results.dataset,
             share=request.share,
             reading={"mapping": plan.mapping},
-            certified=_certificate(results, chosen),
+            certified=_certificate(results, request.name),
         )
         bundle.save(directory / "policy", exported)
     else:
@@ -214,14 +244,28 @@ def resume_job(
 
 def read_plan(directory: str | Path) -> Plan:
     """The plan of a run. Raises `ArtifactError` if the directory holds none."""
-    place = Path(directory) / PLAN
-    if not place.is_file():
+    if not _is_saved(directory, PLAN):
         raise artifacts.ArtifactError(
             f"'{directory}' is not a run directory: it has no {PLAN}. Give the directory "
             "that was named with --out."
         )
-    said = artifacts.bytes_to_json(place.read_bytes(), source=str(place))
-    return Plan.model_validate(said["plan"], strict=False)
+    return Plan.model_validate(_read(directory, PLAN)["plan"], strict=False)
+
+
+def read_machine(directory: str | Path) -> dict[str, Any]:
+    """What a run was begun on, as `devices.describe` said then."""
+    read_plan(directory)
+    return _read(directory, PLAN)["machine"]
+
+
+def _is_saved(directory: str | Path, name: str) -> bool:
+    has_any = (Path(directory) / artifacts.MANIFEST).is_file()
+    return has_any and artifacts.sealed_size(directory, name) > 0
+
+
+def _read(directory: str | Path, name: str) -> Any:
+    data = artifacts.read_sealed(directory, name)
+    return artifacts.bytes_to_json(data, source=str(Path(directory) / name))
 
 
 def load_log(plan: Plan) -> Dataset:
@@ -232,14 +276,15 @@ def load_log(plan: Plan) -> Dataset:
     return sources.load(plan.log, mapping)
 
 
-def _open_directory(
+def open_directory(
     directory: Path,
-    plan: Plan,
-    dataset: Dataset,
-    findings: Sequence[Finding],
+    ready: Checked,
     machine: dict[str, Any],
+    *,
+    allow_different_threads: bool = False,
 ) -> None:
     """Write the plan and what is known of the log; or check that they are as before."""
+    plan, dataset, findings, _ = ready
     data = {
         "content_hash": dataset.content_hash(),
         "rows": dataset.size,
@@ -248,10 +293,8 @@ def _open_directory(
         "split": {"seed": plan.seed, "by": "group", "shares": list(SHARES)},
         "findings": [asdict(finding) for finding in findings],
     }
-    if (directory / PLAN).is_file():
-        before = artifacts.bytes_to_json(
-            (directory / DATA).read_bytes(), source=str(directory / DATA)
-        )
+    if _is_saved(directory, PLAN):
+        before = _read(directory, DATA)
         if before["content_hash"] != data["content_hash"]:
             raise artifacts.ArtifactError(
                 f"The log '{plan.log}' is not the one that '{directory}' was begun with "
@@ -263,32 +306,30 @@ def _open_directory(
                 f"'{directory}' holds a run with another plan. Choose another --out, or "
                 "go on with that one: stitchrl resume."
             )
-        _require_same_machine(directory, machine)
+        if not allow_different_threads:
+            _require_same_machine(directory, machine)
         return
     said = {"plan": plan.model_dump(mode="json"), "machine": machine}
-    artifacts.save_json(directory / DATA, data)
-    artifacts.save_json(directory / PLAN, said)
+    files = {DATA: artifacts.json_to_bytes(data), PLAN: artifacts.json_to_bytes(said)}
+    artifacts.save_sealed(directory, files)
 
 
 def _require_same_machine(directory: Path, machine: dict[str, Any]) -> None:
-    place = directory / PLAN
-    said = artifacts.bytes_to_json(place.read_bytes(), source=str(place))
-    changed = devices.differences(said["machine"], machine)
+    changed = devices.differences(_read(directory, PLAN)["machine"], machine)
     if changed:
         raise artifacts.ArtifactError(
             f"'{directory}' was begun on another machine or with other settings, so that "
             f"its result would not be repeated bit for bit: {' '.join(changed)} Use the "
-            "same, or start anew with another --out."
+            "same, start anew with another --out, or go on all the same: stitchrl resume "
+            "--allow-different-threads."
         )
 
 
 def _count_use(directory: Path) -> int:
     """How often the certification split has now been looked at."""
-    place = directory / ESTIMATES
-    if not place.is_file():
+    if not _is_saved(directory, ESTIMATES):
         return 1
-    said = artifacts.bytes_to_json(place.read_bytes(), source=str(place))
-    return int(said["certification_uses"]) + 1
+    return int(_read(directory, ESTIMATES)["certification_uses"]) + 1
 
 
 def _monte_carlo(plan: Plan, dataset: Dataset) -> list[Finding]:

@@ -1,0 +1,85 @@
+"""Parts of the main job on their own: training alone, and judging once more."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stitchrl import artifacts, devices
+from stitchrl.artifacts import ArtifactError
+from stitchrl.dataset import Dataset
+from stitchrl.job.results import Results
+from stitchrl.job.run import (
+    ESTIMATES,
+    PLAN,
+    Clock,
+    Tell,
+    checked,
+    finish_job,
+    load_log,
+    open_directory,
+    read_machine,
+    read_plan,
+)
+from stitchrl.job.training import Trained, parts_of, train_all
+from stitchrl.plan import Plan
+
+
+def train_job(
+    plan: Plan,
+    dataset: Dataset,
+    directory: str | Path,
+    *,
+    tell: Tell = lambda message: None,
+) -> Trained:
+    """Train and rank, and leave the certification split alone.
+
+    `resume_job`, or `run_job` with the same plan, then goes on with the verdict. Raises as
+    `run_job` does.
+    """
+    directory, clock = Path(directory), Clock(tell)
+    with clock("validate"):
+        ready = checked(plan, dataset)
+    open_directory(directory, ready, devices.describe())
+    with clock("train"):
+        return train_all(
+            ready.plan,
+            parts_of(ready.plan, ready.dataset),
+            discount=ready.discount,
+            directory=directory / "members",
+            tell=tell,
+        )
+
+
+def evaluate_job(
+    directory: str | Path,
+    changes: Mapping[str, Any],
+    *,
+    tell: Tell = lambda message: None,
+    commands: Sequence[tuple[str, str]] = (),
+    date: str = "",
+) -> Results:
+    """Judge a finished run once more, with other entries of its plan; train nothing.
+
+    This is a further use of its certification split, and counted. Raises `ArtifactError`
+    if the run has no verdict yet.
+    """
+    directory, clock = Path(directory), Clock(tell)
+    before = read_plan(directory)
+    if not (directory / ESTIMATES).is_file():
+        raise ArtifactError(
+            f"'{directory}' has no verdict yet. Finish it first: stitchrl resume "
+            f"{directory}"
+        )
+    plan = Plan.model_validate({**before.model_dump(), **changes})
+    with clock("validate"):
+        ready = checked(plan, load_log(plan))
+    machine = devices.describe()
+    as_begun = ready._replace(plan=before)
+    open_directory(directory, as_begun, machine, allow_different_threads=True)
+    results = finish_job(
+        ready, directory, clock, machine=machine, tell=tell, commands=commands, date=date
+    )
+    begun_on = read_machine(directory)
+    said = {"plan": ready.plan.model_dump(mode="json"), "machine": begun_on}
+    artifacts.save_sealed(directory, {PLAN: artifacts.json_to_bytes(said)})
+    return results
