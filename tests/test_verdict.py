@@ -232,6 +232,13 @@ def test_recommend_the_best_decision_then_the_largest_lower_bound():
     assert (found.decision, found.name) == (Decision.PILOT, "IQL")
 
 
+def test_recommend_what_is_better_supported_before_what_may_gain_more():
+    sound = replace(GOOD, name="sound", asymptotic=delta(-0.1, 0.2))
+    doubtful = replace(GOOD, name="doubtful", asymptotic=delta(-0.01, 0.2), mean_weight=0.7)
+    found = recommend(decide_all([doubtful, sound]))
+    assert (found.decision, found.name) == (Decision.PILOT, "sound")
+
+
 def test_recommend_nothing_where_nothing_is_shown():
     open_ = replace(GOOD, wis=0.7, asymptotic=delta(-0.2, 0.1))
     found = recommend(decide_all([open_]))

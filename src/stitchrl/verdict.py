@@ -145,7 +145,7 @@ class Recommendation:
 
 
 def recommend(verdicts: Sequence[Verdict]) -> Recommendation:
-    """The best decision and, among candidates that share it, the largest lower bound of Δ.
+    """The best decision, then the fewest failed checks, then the largest lower bound of Δ.
 
     Cautious on purpose: of two candidates to pilot it names the one that can lose least.
     Only deploy and pilot name a policy; else the present behavior stays.
@@ -154,7 +154,14 @@ def recommend(verdicts: Sequence[Verdict]) -> Recommendation:
     if not candidates:
         return Recommendation(Decision.CANNOT_SAY, None, None, "There is no candidate.")
     rank = list(Decision).index
-    best = min(candidates, key=lambda v: (rank(v.decision), -_lowest(v.evidence)))
+    best = min(
+        candidates,
+        key=lambda v: (
+            rank(v.decision),
+            sum(not check.passed for check in trustworthy(v.evidence)),
+            -_lowest(v.evidence),
+        ),
+    )
     if best.decision in (Decision.DEPLOY, Decision.PILOT):
         return Recommendation(best.decision, best.evidence.name, best, best.sentence)
     sentence = f"Keep the present behavior. {best.sentence}"

@@ -150,7 +150,8 @@ class Certification:
 
         `policy` is None where it takes one continuous action with certainty: then there are
         no weights, and DET_IS is raised. `fitted` is FQE by a network, where the log has no
-        discrete states. `refusals` are those that only the caller can know: NO_PROP, QSANE, MEMORY.
+        discrete states. `refusals` are those that only the caller can know: NO_PROP, QSANE,
+        MEMORY.
         """
         if fitted is None and self.log is not None and isinstance(policy, PolicyTable):
             fitted = self.fitted_value(policy, share)

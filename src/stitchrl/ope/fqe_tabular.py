@@ -181,12 +181,14 @@ def cross_fitted(
     """Mean over folds of the values at its start states in the model of the other folds.
 
     `fold` (episodes,) keeps groups together (`stitchrl.splits.folds`). For selection, and
-    wherever the policy may have been made from the same episodes.
+    wherever the policy may have been made from the same episodes. A single fold, as of a
+    log with one group, is fitted to itself.
     """
     lower = value = upper = 0.0
     for number in range(int(fold.max()) + 1):
         held_out = fold == number
-        fitted = log.fit(~held_out, start_weight=held_out).evaluate(policy, share)
+        others = held_out if held_out.all() else ~held_out
+        fitted = log.fit(others, start_weight=held_out).evaluate(policy, share)
         lower += fitted.lower * held_out.mean()
         value += fitted.value * held_out.mean()
         upper += fitted.upper * held_out.mean()
