@@ -9,7 +9,6 @@ went unnoticed, or if an undamaged run is refused.
 """
 
 import argparse
-import datetime
 import random
 import shutil
 import sys
@@ -20,13 +19,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
+from record import row, save
 from scipy.stats import beta
 
-from stitchrl import artifacts, devices
+from stitchrl import artifacts
 from stitchrl.checkpoint import save_checkpoint
 from stitchrl.metrics_log import MetricsLog
-
-RESULT = Path(__file__).parent / "results" / "bitflips.json"
 
 
 def make_run(run: Path) -> None:
@@ -104,13 +102,12 @@ def flip_and_read(run: Path, *, flips: int, seed: int) -> dict[str, int]:
     return refused
 
 
-def row(figure: str, refused: int, flips: int) -> dict[str, object]:
+def share(figure: str, refused: int, flips: int) -> dict[str, object]:
     """A share with its exact 95 % interval (Clopper-Pearson)."""
     low = float(beta.ppf(0.025, refused, flips - refused + 1)) if refused else 0.0
     high = float(beta.ppf(0.975, refused + 1, flips - refused)) if refused < flips else 1.0
     value, unit = refused / flips, "share of flips"
-    numbers = {"value": value, "unit": unit, "n": flips, "low": low, "high": high}
-    return {"figure": figure, **numbers}
+    return row(figure, value, unit=unit, n=flips, low=low, high=high)
 
 
 def main() -> int:
@@ -128,15 +125,8 @@ def main() -> int:
         refused = flip_and_read(run, flips=options.flips, seed=options.seed)
     for figure, count in refused.items():
         print(f"{figure}: {count} of {options.flips}")
-    facts = devices.describe()
-    result = {
-        "machine": f"{facts['processor']}, {facts['threads']} threads, {facts['system']}",
-        "versions": facts["versions"],
-        "command": " ".join(["python benchmarks/bitflips.py", *sys.argv[1:]]),
-        "date": datetime.date.today().isoformat(),
-        "rows": [row(figure, count, options.flips) for figure, count in refused.items()],
-    }
-    artifacts.save_json(RESULT, result)
+    rows = [share(figure, count, options.flips) for figure, count in refused.items()]
+    save("bitflips", rows, command=" ".join(["make bench-bitflips", *sys.argv[1:]]))
     return 0 if min(refused.values()) == options.flips else 1
 
 

@@ -10,6 +10,8 @@ SHOWN_ROWS = 5
 
 
 class Severity(StrEnum):
+    """How bad a finding is."""
+
     ERROR = "error"  # Learning from this log would be wrong.
     WARNING = "warning"  # Legal, often a mistake.
     NOTE = "note"  # Something was counted: rows sorted, values imputed, ends assumed.

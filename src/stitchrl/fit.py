@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stitchrl.checkpoint import load_checkpoint, save_checkpoint
+from stitchrl.checkpoint import load_checkpoint, save_checkpoint, saved_steps
 from stitchrl.experience import Experience
 from stitchrl.guard import find_incident
 from stitchrl.metrics_log import MetricsLog, read
@@ -64,18 +64,22 @@ def fit(
     chunk: int,
     directory: Path,
     report: Callable[[Progress], None] = lambda progress: None,
+    warn: Callable[[str], None] = lambda warning: None,
     seconds_between_saves: float = SECONDS_BETWEEN_SAVES,
 ) -> list[Fitted]:
     """Train all members to `updates`, going on from what `directory` holds of them.
 
     Members that share a program are one population. `directory/NNN` gets each member's
     checkpoints and metrics; interrupted at any moment and called again, the result is the
-    same bit for bit, on the same machine with the same threads.
+    same bit for bit, on the same machine with the same threads. `warn` hears of damaged
+    checkpoints and metrics that were replaced by older ones.
     """
     clock = _Clock(total=updates * len(plans), report=report)
     fitted: dict[int, Fitted] = {}
     for indices in by_program([plan.algorithm for plan in plans]):
         group = _Group([plans[i] for i in indices], experience, probe, directory, chunk)
+        for warning in group.warnings:
+            warn(warning)
         group.train(updates, clock, seconds_between_saves)
         fitted |= {one.plan.number: one for one in group.results()}
     return [fitted[plan.number] for plan in plans]
@@ -119,9 +123,11 @@ class _Group:
         self.members = start_members(algorithms, experience, keys)
         self.stopped: list[str | None] = [None] * len(plans)
         self.seconds, self.step = 0.0, 0
+        self.warnings: list[str] = []
         self._go_on_from_checkpoints()
         self.logs = [MetricsLog(place / "metrics.jsonl") for place in self.places]
         for log in self.logs:
+            self.warnings += [log.warning] if log.warning else []
             log.truncate_to(self.step)
 
     def train(self, updates: int, clock: _Clock, seconds_between_saves: float) -> None:
@@ -193,6 +199,7 @@ class _Group:
 
     def _save(self) -> None:
         for index, place in enumerate(self.places):
+            self.logs[index].sync()
             reason = self.stopped[index]
             header = {"stopped": reason, "name": self.plans[index].label}
             save_checkpoint(
@@ -206,8 +213,8 @@ class _Group:
     def _go_on_from_checkpoints(self) -> None:
         """Put every member where its group was last saved as a whole."""
         places = [place / "checkpoint" for place in self.places]
-        if not all(place.is_dir() for place in places):
-            return
+        if not all(saved_steps(place) for place in places):
+            return  # Killed before the first save was complete: begin anew.
         like = [
             jax.eval_shape(start, plan.algorithm, self.experience, jax.random.key(0))
             for plan in self.plans
@@ -219,6 +226,7 @@ class _Group:
             pairs = zip(places, like)
             found = [load_checkpoint(*pair, until=common) for pair in pairs]
         self.step = common
+        self.warnings += [one.warning for one in found if one.warning]
         self.stopped = [checkpoint.header["stopped"] for checkpoint in found]
         padding = len(self.members.active) - len(found)
         runs = [checkpoint.tree for checkpoint in found]

@@ -51,7 +51,7 @@ class ValueIteration:
         count = count.reshape(states, actions)
         behavior = _shares(count, _valid(dataset))
         allowed = count >= self.least_count
-        is_free: np.ndarray = allowed.any(axis=1)
+        is_free = np.asarray(allowed.any(axis=1))
         values, change = np.zeros(states), np.inf
         for _ in range(MAX_SWEEPS):
             q = (reward + self.discount * (transition @ values)).reshape(states, actions)

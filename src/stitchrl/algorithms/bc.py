@@ -14,6 +14,8 @@ from stitchrl.tree import hyperparameters
 
 
 class BCState(NamedTuple):
+    """What behavior cloning has learned."""
+
     actor: Learner[Gaussian | Categorical]
 
 

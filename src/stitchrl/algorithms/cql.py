@@ -17,6 +17,8 @@ from stitchrl.tree import hyperparameters
 
 
 class CQLState(NamedTuple):
+    """What CQL has learned, and how many updates it took."""
+
     actor: Learner[SquashedGaussian]
     critics: Learner[Critics]
     temperature: Learner[Multiplier]

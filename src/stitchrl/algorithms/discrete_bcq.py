@@ -17,6 +17,8 @@ from stitchrl.tree import hyperparameters
 
 
 class DiscreteBCQState(NamedTuple):
+    """What discrete BCQ has learned."""
+
     critics: Learner[Critics]
     imitation: Learner[Categorical]
     target_critics: Critics

@@ -16,6 +16,8 @@ from stitchrl.tree import hyperparameters
 
 
 class DoubleDQNState(NamedTuple):
+    """What double DQN has learned."""
+
     critics: Learner[Critics]
     target_critics: Critics
 

@@ -22,6 +22,8 @@ from stitchrl.tree import hyperparameters
 
 
 class IQLState(NamedTuple):
+    """What IQL has learned."""
+
     actor: Learner[Gaussian | Categorical]
     critics: Learner[Critics]
     value: Learner[Value]

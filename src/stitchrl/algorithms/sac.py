@@ -25,6 +25,8 @@ from stitchrl.tree import hyperparameters
 
 
 class SACState(NamedTuple):
+    """What a soft actor-critic has learned, and in how many updates."""
+
     actor: Learner[SquashedGaussian]
     critics: Learner[Critics]
     temperature: Learner[Multiplier]

@@ -17,6 +17,8 @@ from stitchrl.tree import hyperparameters
 
 
 class TD3State(NamedTuple):
+    """What TD3 has learned, and in how many updates."""
+
     actor: Learner[Deterministic]
     critics: Learner[Critics]
     target_actor: Deterministic

@@ -41,11 +41,15 @@ class Actions:
 
 
 class FQEBatch(NamedTuple):
+    """Transitions, and what the policy does after each."""
+
     transition: Transition
     following: Probabilities | Actions  # What the policy does at the next observations.
 
 
 class FQEState(NamedTuple):
+    """What fitted Q evaluation has learned."""
+
     critics: Learner[Critics]
     target_critics: Critics
 

@@ -1,0 +1,125 @@
+"""FQE by networks on problems whose values, shares and bits can be computed by hand."""
+
+import numpy as np
+import pytest
+
+from stitchrl.candidates import Candidate
+from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.evaluation.network_values import NetworkValues
+from stitchrl.evaluation.requests import Request
+from stitchrl.tree import pytree
+from stitchrl.value_iteration import TabularPolicy
+
+UNIFORM = Request(Candidate("uniform", "external", "sample", "uniform"))
+
+
+@pytree
+class Constant:
+    """Always the same dose."""
+
+    def mode(self, observation):
+        return np.array([0.6], np.float32) + 0 * observation[:1]
+
+
+def chain(stops: int = 10) -> Dataset:
+    """Reward 1 a step; exactly every tenth of 1,000 rows ends. One state, one action."""
+    ends = np.arange(1_000) % stops == stops - 1
+    return Dataset.create(
+        observation=np.ones((1_000, 1)),
+        action=np.zeros(1_000),
+        reward=np.ones(1_000),
+        terminated=ends,
+        truncated=np.zeros(1_000, bool),
+        actions=Choices(("only",)),
+    )
+
+
+@pytest.mark.parametrize("discount, exact", [(1.0, 10), (0.99, 9.174312), (0.9, 5.263158)])
+def test_the_chain_is_worth_what_it_must(discount, exact):
+    networks = NetworkValues(chain(), discount=discount, updates=8_000, seed=0)
+    (value,) = networks.rank([UNIFORM])
+    assert value == pytest.approx(exact, rel=0.01)
+
+
+def bandit(rows: int = 2_000) -> Dataset:
+    """One step: action 0 pays 1, action 1 pays 0, action 2 was never taken."""
+    action = np.arange(rows) % 2
+    return Dataset.create(
+        observation=np.ones((rows, 1)),
+        action=action,
+        reward=1.0 - action,
+        terminated=np.ones(rows, bool),
+        truncated=np.zeros(rows, bool),
+        actions=Choices(("good", "bad", "unseen")),
+        reward_bounds=(0.0, 1.0),
+        return_bounds=(0.0, 1.0),
+        horizon=1,
+        state_id=np.zeros(rows),
+        final_state_id=np.full(rows, -1),
+        state_count=1,
+    )
+
+
+def acting(*probabilities: float, share: float = 1.0) -> Request:
+    policy = TabularPolicy(np.array([probabilities]), np.zeros(1))
+    return Request(Candidate(str(probabilities), "policy", "sample", policy), share)
+
+
+@pytest.fixture(scope="module")
+def on_bandit():
+    requests = [
+        acting(1.0, 0.0, 0.0),
+        acting(0.5, 0.5, 0.0),
+        acting(0.5, 0.0, 0.5),
+        acting(1.0, 0.0, 0.0, share=0.5),
+    ]
+    networks = NetworkValues(bandit(), discount=1.0, updates=1_500, seed=0)
+    return networks.evaluate(requests)
+
+
+def test_seen_actions_have_one_value(on_bandit):
+    good, half, _, _ = on_bandit
+    for fitted, exact in ((good, 1.0), (half, 0.5)):
+        found = fitted.completions
+        assert found.lower == pytest.approx(exact, abs=0.02)
+        assert found.behavior == pytest.approx(exact, abs=0.02)
+        assert found.upper == pytest.approx(exact, abs=0.02)
+        assert fitted.unseen_share == 0
+
+
+def test_unseen_actions_are_completed_in_three_ways(on_bandit):
+    found = on_bandit[2]
+    assert found.unseen_share == pytest.approx(0.5)
+    assert found.completions.lower == pytest.approx(0.5, abs=0.02)  # ½ · 1 + ½ · 0
+    assert found.completions.behavior == pytest.approx(0.75, abs=0.02)  # … + ½ · ½
+    assert found.completions.upper == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_mixture_is_worth_the_mean_and_is_nearer(on_bandit):
+    good, half, _, mixture = on_bandit
+    assert mixture.completions.behavior == pytest.approx(0.75, abs=0.02)
+    assert good.divergence.bits_per_episode == pytest.approx(1.0, abs=0.05)
+    assert half.divergence.bits_per_episode == pytest.approx(0.0, abs=0.02)
+    # .75 log2 1.5 + .25 log2 .5
+    assert mixture.divergence.bits_per_episode == pytest.approx(0.189, abs=0.03)
+
+
+def test_continuous_actions_are_drawn_and_mixed():
+    """Reward a: the logged mean is 0.2, a policy that does 0.6 is worth 0.6."""
+    rng = np.random.default_rng(0)
+    rows = 4_000
+    action = np.clip(rng.normal(0.2, 0.3, (rows, 1)), -1, 1)
+    log = Dataset.create(
+        observation=rng.normal(size=(rows, 1)),
+        action=action,
+        reward=action[:, 0],
+        terminated=np.ones(rows, bool),
+        truncated=np.zeros(rows, bool),
+        actions=Bounds(("dose",), (-1.0,), (1.0,)),
+    )
+    always = Candidate("always .6", "policy", "mode", Constant())
+    networks = NetworkValues(log, discount=1.0, updates=4_000, seed=0)
+    whole, half = networks.evaluate([Request(always), Request(always, 0.5)])
+    assert whole.completions.behavior == pytest.approx(0.6, abs=0.03)
+    assert half.completions.behavior == pytest.approx(0.4, abs=0.04)
+    assert whole.unseen_share is None and whole.divergence is None

@@ -1,0 +1,87 @@
+"""Training that is killed, resumed or stopped by bad numbers."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from stitchrl.experience import Experience
+from stitchrl.fit import Progress, fit
+from stitchrl.normalizer import Normalizer
+from stitchrl.plan import Plan, members
+from stitchrl.probing import make_probe
+from stitchrl.splits import split
+from stitchrl.testing import small_log
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"hidden": [[16, 16]], "batch_size": [32]}
+
+
+def train(directory: Path, *, updates: int = 8, report=lambda progress: None, **grids):
+    parts = split(small_log("discrete"), seed=0)
+    normalizer = Normalizer.fit(parts.train)
+    plan = Plan(log="small", algorithms=grids, updates=updates, chunk=4)
+    return fit(
+        members(plan.resolved(parts.train.spec), parts.train.spec),
+        Experience.of(parts.train, normalizer),
+        make_probe(parts.selection, normalizer, seed=0, size=64),
+        updates=updates,
+        chunk=4,
+        directory=directory,
+        report=report,
+        seconds_between_saves=0.0,
+    )
+
+
+def test_killed_runs_end_like_an_uninterrupted_one():
+    spec = importlib.util.spec_from_file_location(
+        "resume", ROOT / "benchmarks" / "resume.py"
+    )
+    assert spec is not None and spec.loader is not None
+    resume = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(resume)
+    outcome = resume.prove(3)
+    assert [equal for equal, _ in outcome] == [True] * 3
+    assert sum(kills for _, kills in outcome) >= 1
+
+
+def test_a_member_with_bad_numbers_stops_and_the_others_go_on(tmp_path):
+    told: list[Progress] = []
+    rates = {"learning_rate": [3e-4, 1e6], **SMALL}
+    fitted = train(tmp_path, iql=rates, report=told.append)
+    healthy, broken = fitted[:2], fitted[2:]
+    for one in healthy:
+        assert one.stopped is None
+        assert [record["step"] for record in one.records] == [4, 8]
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(one.state))
+    for one in broken:
+        assert one.stopped is not None and "update" in one.stopped
+        assert "source rows" in one.stopped
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(one.state))
+    assert told[-1].stopped == 2 and told[-1].step == 8
+    again = train(tmp_path, iql=rates)
+    assert [one.stopped for one in again] == [one.stopped for one in fitted]
+    assert [one.records for one in again] == [one.records for one in fitted]
+
+
+def test_probes_are_recorded_and_finished_runs_are_not_repeated(tmp_path):
+    first = train(tmp_path, bc=SMALL, iql=SMALL)
+    record = first[-1].records[-1]
+    assert {"step", "train/critics/loss", "held_out/critics/loss"} <= record.keys()
+    assert {"own_estimate", "q/logged", "q/policy"} <= record.keys()
+    assert "own_estimate" not in first[0].records[-1]
+    told: list[Progress] = []
+    again = train(tmp_path, bc=SMALL, iql=SMALL, report=told.append)
+    assert told == []
+    for before, after in zip(first, again):
+        assert before.records == after.records
+        same = jax.tree.map(np.array_equal, before.state, after.state)
+        assert all(jax.tree.leaves(same))
+
+
+def test_a_plan_whose_chunks_do_not_fit_is_refused():
+    parts = split(small_log("discrete"), seed=0)
+    with pytest.raises(ValueError, match="multiple of its chunk of 1,000"):
+        Plan(log="small", updates=1_500).resolved(parts.train.spec)
