@@ -139,6 +139,7 @@ def _columns(
         if name in wanted:
             chosen.append(_expression(name, kind, name in as_text, path))
     table = connection.sql(f"SELECT {', '.join(chosen)} FROM log").to_arrow_table()
+    connection.close()
     return {name: _column(table.column(name), name, path) for name in wanted}
 
 
