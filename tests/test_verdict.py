@@ -239,6 +239,17 @@ def test_recommend_what_is_better_supported_before_what_may_gain_more():
     assert (found.decision, found.name) == (Decision.PILOT, "sound")
 
 
+def test_of_pilots_recommend_the_one_that_can_end():
+    """A wider interval around a larger gain may need fewer episodes."""
+    near = replace(GOOD, name="near", wis=0.755, asymptotic=delta(-0.02, 0.03))
+    far = replace(GOOD, name="far", wis=0.9, asymptotic=delta(-0.05, 0.3))
+    verdicts = decide_all([near, far])
+    needed = {v.evidence.name: v.required_n for v in verdicts}
+    assert needed["far"] < needed["near"]
+    found = recommend(verdicts)
+    assert (found.decision, found.name) == (Decision.PILOT, "far")
+
+
 def test_recommend_nothing_where_nothing_is_shown():
     open_ = replace(GOOD, wis=0.7, asymptotic=delta(-0.2, 0.1))
     found = recommend(decide_all([open_]))

@@ -74,11 +74,13 @@ class MemberPlan(NamedTuple):
     algorithm: Any
     seed: int
     options: dict[str, Option]  # Where it departs from the class's defaults.
+    varied: tuple[str, ...] = ()  # Those of them that differ within this run.
 
     @property
     def label(self) -> str:
-        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"{self.name} ({options})" if options else self.name
+        """The algorithm, and what tells it from others of its name in this run."""
+        told = ", ".join(f"{name} {self.options[name]}" for name in self.varied)
+        return f"{self.name} ({told})" if told else self.name
 
 
 def members(plan: Plan, spec: Spec) -> list[MemberPlan]:
@@ -88,6 +90,7 @@ def members(plan: Plan, spec: Spec) -> list[MemberPlan]:
     for name, grid in plan.algorithms.items():
         cls = find(name, spec.action)
         fields = {field.name for field in dataclasses.fields(cls)}
+        varied = tuple(key for key, choices in grid.items() if len(choices) > 1)
         for options in combinations(grid):
             values: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value
@@ -97,7 +100,8 @@ def members(plan: Plan, spec: Spec) -> list[MemberPlan]:
                 values.setdefault("total_updates", float(plan.updates))
             for offset in range(plan.seeds):
                 algorithm, seed = cls(**values), plan.seed + offset
-                found.append(MemberPlan(len(found), name, algorithm, seed, options))
+                number = len(found)
+                found.append(MemberPlan(number, name, algorithm, seed, options, varied))
     return found
 
 

@@ -145,10 +145,11 @@ class Recommendation:
 
 
 def recommend(verdicts: Sequence[Verdict]) -> Recommendation:
-    """The best decision, then the fewest failed checks, then the largest lower bound of Δ.
+    """The best decision, then the fewest failed checks; then what settles the question.
 
-    Cautious on purpose: of two candidates to pilot it names the one that can lose least.
-    Only deploy and pilot name a policy; else the present behavior stays.
+    Of policies to deploy, the one whose lower bound of Δ is largest; of policies to pilot,
+    the one that needs the fewest episodes: a pilot that can never end helps nobody. Only
+    deploy and pilot name a policy; else the present behavior stays.
     """
     candidates = [verdict for verdict in verdicts if verdict.evidence.is_candidate]
     if not candidates:
@@ -159,6 +160,7 @@ def recommend(verdicts: Sequence[Verdict]) -> Recommendation:
         key=lambda v: (
             rank(v.decision),
             sum(not check.passed for check in trustworthy(v.evidence)),
+            v.required_n or float("inf") if v.decision is Decision.PILOT else 0.0,
             -_lowest(v.evidence),
         ),
     )
