@@ -1,7 +1,7 @@
 """Write a `Dataset` as one Parquet table in our vocabulary, with page checksums."""
 
+import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stitchrl.artifacts import save_file
 from stitchrl.dataset import Bounds, Dataset
 from stitchrl.sources import actions, features
 from stitchrl.sources.tables import METADATA
@@ -26,17 +27,9 @@ def write_table(dataset: Dataset, path: str | Path) -> None:
     table = pa.table(columns)
     entries = {name: value for name, value in names.items() if value not in (None, [], {})}
     table = table.replace_schema_metadata({METADATA: json.dumps(entries).encode()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    save_file(path, buffer.getvalue())
 
 
 def _has_own_groups(dataset: Dataset) -> bool:
