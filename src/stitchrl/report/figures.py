@@ -123,8 +123,9 @@ def _points(estimates: Estimates, policy: Policy) -> list[Point]:
 
 
 def _limits(behavior: Estimate, points: dict[str, list[Point]]) -> tuple[float, float]:
-    """Room for every point, and for intervals up to twice that; arrows show the rest."""
-    every = [point.estimate for of in points.values() for point in of] + [behavior]
+    """Room for every estimate; arrows show intervals and beliefs that go beyond."""
+    rows = [point for of in points.values() for point in of]
+    every = [point.estimate for point in rows if point.estimator != "own"] + [behavior]
     low, high = min(e.value for e in every), max(e.value for e in every)
     ends = sorted(end for e in every for end in (e.low, e.high) if end is not None)
     inner = ends[len(ends) // 8 : len(ends) - len(ends) // 8] or [low, high]
@@ -162,6 +163,12 @@ def _estimate(
         for end, edge, arrow in ((estimate.low, left, "<"), (estimate.high, right, ">")):
             if (end < edge) if arrow == "<" else (end > edge):
                 axes.plot(edge, y, marker=arrow, ms=6, color=color, clip_on=False)
+    left, right = axes.get_xlim()
+    if not left <= estimate.value <= right:  # A learner's belief, far from all evidence.
+        is_beyond = estimate.value > right
+        edge, arrow = (right, ">") if is_beyond else (left, "<")
+        axes.plot(edge, y, marker=arrow, ms=7, color=color, clip_on=False, zorder=4)
+        return
     axes.plot(
         estimate.value,
         y,

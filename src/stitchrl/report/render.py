@@ -126,7 +126,13 @@ def _forest_key(report: Report) -> list[tuple[str, str, str]]:
     if any(bounds for _, bounds in lines):
         key.append(("dotted", "fqe", "FQE, worst to best case"))
     if own:
-        key.append(("cross", "own", "what the learner itself believes: no evidence"))
+        key.append(
+            (
+                "cross",
+                "own",
+                "what the learner itself believes: no evidence (arrow: off the scale)",
+            )
+        )
     if any(policy.kind is Kind.CONTROL for policy in report.policies):
         key.append(("ring", "muted", "hollow: a control, never recommended"))
     return key
