@@ -66,7 +66,7 @@ def regret(dataset: Dataset, action: np.ndarray) -> float:
 
 
 LEFT, RIGHT, WAIT = range(3)
-FEATURES = np.array([[1.0, 0.0], [1.0, 0.3]])  # Of s1 and s2, which are neighbors.
+FEATURES = np.array([[1.0, 0.3], [1.0, 0.0]])  # Of s1 and s2, which are neighbors.
 DISCOUNT = 0.9
 
 
@@ -105,11 +105,11 @@ def cliff(*, size: int = 512, seed: int = 0) -> Dataset:
     """
     action = np.random.default_rng(seed).uniform(-SAFE, SAFE, size)
     return Dataset.create(
-        observation=np.zeros(size),
+        observation=np.ones(size),
         action=action,
         reward=1 + action,
         terminated=np.zeros(size, bool),
         truncated=np.arange(size) == size - 1,
-        final_observation=np.zeros((1, 1)),
+        final_observation=np.ones((1, 1)),
         actions=Bounds(names=("a",), low=(-1.0,), high=(1.0,)),
     )
