@@ -1,0 +1,204 @@
+"""Section 4: curves, health and settings of everything that was trained."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from stitchrl.algorithms import is_control
+from stitchrl.candidates import Candidate
+from stitchrl.fit import Fitted
+from stitchrl.job.reporting.labels import member_label
+from stitchrl.job.reporting.material import Material
+from stitchrl.job.reporting.worth import beliefs, worth_of
+from stitchrl.report.schema import (
+    AlgorithmTraining,
+    Curve,
+    HyperParameter,
+    Member,
+    TrainingSection,
+)
+from stitchrl.value_iteration import TabularPolicy
+
+MOST_POINTS = 60
+
+
+def training_section(material: Material) -> TrainingSection | None:
+    """None if nothing was trained or planned here."""
+    by_label: dict[str, list[Fitted]] = {}
+    for one in material.results.fitted:
+        by_label.setdefault(one.plan.label, []).append(one)
+    algorithms = [_algorithm(material, label, of) for label, of in by_label.items()]
+    algorithms += [
+        _planned(material, candidate)
+        for candidate in material.results.candidates
+        if isinstance(candidate.policy, TabularPolicy)
+    ]
+    if not algorithms:
+        return None
+    return TrainingSection(
+        algorithms=algorithms, sentences=[*beliefs(material), *_stopped(by_label)]
+    )
+
+
+def _algorithm(material: Material, label: str, fitted: list[Fitted]) -> AlgorithmTraining:
+    algorithm = fitted[0].plan.algorithm
+    candidate = material.candidates.get(label)
+    seconds, rate = _speed(material, fitted)
+    return AlgorithmTraining(
+        name=member_label(fitted[0].plan),
+        role="control" if is_control(algorithm) else "candidate",
+        policies=[] if candidate is None else policies_of(material, candidate),
+        members=[_member(material, one) for one in fitted],
+        worth=None if candidate is None else worth_of(material, candidate),
+        updates=max(_updates(one) for one in fitted),
+        seconds=seconds,
+        updates_per_second=rate,
+        hyperparameters=_settings(fitted[0]),
+        note=_chosen(material, fitted, candidate),
+    )
+
+
+def policies_of(material: Material, candidate: Candidate) -> list[str]:
+    """The policy itself and its mixtures."""
+    return [
+        policy.name
+        for policy in material.policies
+        if candidate.name in (policy.name, policy.of)
+    ]
+
+
+def _chosen(material: Material, fitted: list[Fitted], candidate: Candidate | None) -> str:
+    """Which seed is evaluated."""
+    if candidate is None or len(fitted) < 2:
+        return ""
+    seeds = [one.plan.seed for one in fitted if one.plan.number in candidate.members]
+    value = material.results.ranking.get(candidate.name)
+    if len(seeds) != 1 or value is None:
+        return ""
+    said = material.amounts.value(value)
+    return f"Seed {seeds[0]} is evaluated: its FQE on the selection split, {said}, is best."
+
+
+def _member(material: Material, fitted: Fitted) -> Member:
+    """One seed, with its curves. What it believes is moved to the estimand's discount."""
+    names = dict.fromkeys(name for record in fitted.records for name in record)
+    shift = _shift(material, fitted.plan.algorithm)
+    curves = []
+    for name in names:
+        kind = _kind(name)
+        if kind is None:
+            continue
+        points = [(r["step"], r[name]) for r in fitted.records if name in r]
+        kept = _thinned(len(points))
+        offset = shift if kind == "own_estimate" else 0.0
+        curves.append(
+            Curve(
+                name=name,
+                kind=kind,
+                steps=[int(points[i][0]) for i in kept],
+                values=[_moved(points[i][1], offset) for i in kept],
+            )
+        )
+    return Member(seed=fitted.plan.seed, curves=curves, stopped=fitted.stopped)
+
+
+def _kind(name: str) -> Any:
+    """Of the numbers in a metrics file: which are drawn, and as what."""
+    if name == "own_estimate":
+        return name
+    if name.endswith("loss"):
+        kinds = {"train": "loss", "held_out": "held_out"}
+        return kinds.get(name.partition("/")[0])
+    return None
+
+
+def _thinned(points: int) -> np.ndarray:
+    """Positions of at most `MOST_POINTS` points, spread evenly; the last one is there."""
+    kept = np.linspace(0, points - 1, min(points, MOST_POINTS))
+    return np.unique(kept.round().astype(int))
+
+
+def _moved(value: float | None, shift: float) -> float | None:
+    return None if value is None else value + shift
+
+
+def _shift(material: Material, algorithm: Any) -> float:
+    """From the learner's discount to the estimand's, as the judge does it."""
+    discount = getattr(algorithm, "discount", None)
+    nothing = Candidate("", "policy", "mode", None, own_estimate=0.0, discount=discount)
+    return material.own_estimate(nothing) or 0.0
+
+
+def _updates(fitted: Fitted) -> int:
+    return int(fitted.records[-1]["step"]) if fitted.records else 0
+
+
+def _speed(material: Material, fitted: list[Fitted]) -> tuple[float | None, float | None]:
+    """Seconds, and updates per second of all seeds: members of one program share both."""
+    seconds = fitted[0].seconds
+    together = [
+        one
+        for one in material.results.fitted
+        if one.seconds == seconds
+        and type(one.plan.algorithm) is type(fitted[0].plan.algorithm)
+    ]
+    if seconds <= 0:
+        return None, None
+    mine, all_of_them = sum(map(_updates, fitted)), sum(map(_updates, together))
+    share = mine / max(all_of_them, 1)
+    return seconds * share, all_of_them / seconds
+
+
+def _settings(fitted: Fitted) -> list[HyperParameter]:
+    algorithm, options = fitted.plan.algorithm, fitted.plan.options
+    found = []
+    for field in dataclasses.fields(algorithm):
+        value = getattr(algorithm, field.name)
+        origin = "default"
+        if field.name in options:
+            origin = "user"
+        elif field.name == "total_updates":
+            origin = "length of the run"
+        found.append(HyperParameter(name=field.name, value=_shown(value), origin=origin))
+    return found
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    return str(value)
+
+
+def _planned(material: Material, candidate: Candidate) -> AlgorithmTraining:
+    """The tabular candidate: planned on counts, without updates or seeds."""
+    own = material.own_estimate(candidate)
+    note = "Planned on the counts of the training split, without updates."
+    curves = []
+    if own is not None:
+        note += f" It believes itself to be worth {material.amounts.value(own)}."
+        curves = [Curve(name="own_estimate", kind="own_estimate", steps=[0], values=[own])]
+    return AlgorithmTraining(
+        name=material.candidate_labels[candidate.name],
+        policies=policies_of(material, candidate),
+        members=[Member(seed=material.plan.seed, curves=curves)],
+        worth=worth_of(material, candidate),
+        updates=0,
+        hyperparameters=[],
+        note=note,
+    )
+
+
+def _stopped(by_label: dict[str, list[Fitted]]) -> list[str]:
+    found = []
+    for fitted in by_label.values():
+        lost = [one for one in fitted if one.stopped is not None]
+        label = member_label(fitted[0].plan)
+        if lost:
+            found.append(
+                f"{len(lost)} of {len(fitted)} seeds of {label} stopped because "
+                "their numbers were not finite; they were not evaluated."
+            )
+    return found
