@@ -34,16 +34,16 @@ class Plan(BaseModel):
     algorithms: dict[str, Grid] | None = None  # Name -> grid; None: all that fit, {}: none.
     tabular: bool = True  # Value iteration, where observations have discrete ids.
     policies: tuple[str, ...] = ()  # External ones: "uniform", "column", a bundle's path.
-    seeds: int = Field(2, ge=1)
-    updates: int = Field(20_000, ge=2)
-    chunk: int = Field(1_000, ge=2)
+    seeds: int = Field(default=2, ge=1)
+    updates: int = Field(default=20_000, ge=2)
+    chunk: int = Field(default=1_000, ge=2)
     seed: int = 0  # Of splits, members (seed, seed + 1, ...), probes and estimators.
-    discount: float | None = Field(None, gt=0, le=1)  # Of the estimand.
-    horizon: int | None = Field(None, ge=1)
-    margin: float = Field(0.0, ge=0)  # By how much a policy must beat the log.
+    discount: float | None = Field(default=None, gt=0, le=1)  # Of the estimand.
+    horizon: int | None = Field(default=None, ge=1)
+    margin: float = Field(default=0.0, ge=0)  # By how much a policy must beat the log.
     fit_behavior: bool = True  # Where no propensities are logged; else refuse (NO_PROP).
-    fqe_updates: int = Field(20_000, ge=2)
-    behavior_updates: int = Field(5_000, ge=2)
+    fqe_updates: int = Field(default=20_000, ge=2)
+    behavior_updates: int = Field(default=5_000, ge=2)
     strict: bool = False  # Refuse Monte-Carlo returns of truncated episodes.
     force: bool = False  # Go on in spite of errors in the log, with a banner.
 

@@ -27,11 +27,12 @@ from stitchrl.splits import SHARES
 from stitchrl.validation import validate
 from stitchrl.verdict import decide_all, recommend
 
-PLAN, DATA, ESTIMATES, CANDIDATES = (
+PLAN, DATA, ESTIMATES, CANDIDATES, REPORT = (
     "plan.json",
     "data.json",
     "estimates.json",
     "candidates.json",
+    "report.json",
 )
 Tell = Callable[[str | Progress], None]
 
@@ -209,7 +210,7 @@ def save_results(results: Results) -> None:
     files = {
         CANDIDATES: artifacts.json_to_bytes(candidates),
         ESTIMATES: artifacts.json_to_bytes(estimates),
-        "report.json": report.model_dump_json(indent=1).encode(),
+        REPORT: report.model_dump_json(indent=1).encode(),
         "report.html": render(report).encode(),
     }
     artifacts.save_sealed(directory, files)
@@ -244,26 +245,28 @@ def resume_job(
 
 def read_plan(directory: str | Path) -> Plan:
     """The plan of a run. Raises `ArtifactError` if the directory holds none."""
-    if not _is_saved(directory, PLAN):
+    if not is_saved(directory, PLAN):
         raise artifacts.ArtifactError(
             f"'{directory}' is not a run directory: it has no {PLAN}. Give the directory "
             "that was named with --out."
         )
-    return Plan.model_validate(_read(directory, PLAN)["plan"], strict=False)
+    return Plan.model_validate(read_saved(directory, PLAN)["plan"], strict=False)
 
 
 def read_machine(directory: str | Path) -> dict[str, Any]:
     """What a run was begun on, as `devices.describe` said then."""
     read_plan(directory)
-    return _read(directory, PLAN)["machine"]
+    return read_saved(directory, PLAN)["machine"]
 
 
-def _is_saved(directory: str | Path, name: str) -> bool:
+def is_saved(directory: str | Path, name: str) -> bool:
+    """Whether this file of a run was saved whole."""
     has_any = (Path(directory) / artifacts.MANIFEST).is_file()
     return has_any and artifacts.sealed_size(directory, name) > 0
 
 
-def _read(directory: str | Path, name: str) -> Any:
+def read_saved(directory: str | Path, name: str) -> Any:
+    """A JSON file of a run. Raises `ArtifactError` if it is not what was saved."""
     data = artifacts.read_sealed(directory, name)
     return artifacts.bytes_to_json(data, source=str(Path(directory) / name))
 
@@ -293,8 +296,8 @@ def open_directory(
         "split": {"seed": plan.seed, "by": "group", "shares": list(SHARES)},
         "findings": [asdict(finding) for finding in findings],
     }
-    if _is_saved(directory, PLAN):
-        before = _read(directory, DATA)
+    if is_saved(directory, PLAN):
+        before = read_saved(directory, DATA)
         if before["content_hash"] != data["content_hash"]:
             raise artifacts.ArtifactError(
                 f"The log '{plan.log}' is not the one that '{directory}' was begun with "
@@ -315,7 +318,7 @@ def open_directory(
 
 
 def _require_same_machine(directory: Path, machine: dict[str, Any]) -> None:
-    changed = devices.differences(_read(directory, PLAN)["machine"], machine)
+    changed = devices.differences(read_saved(directory, PLAN)["machine"], machine)
     if changed:
         raise artifacts.ArtifactError(
             f"'{directory}' was begun on another machine or with other settings, so that "
@@ -327,9 +330,9 @@ def _require_same_machine(directory: Path, machine: dict[str, Any]) -> None:
 
 def _count_use(directory: Path) -> int:
     """How often the certification split has now been looked at."""
-    if not _is_saved(directory, ESTIMATES):
+    if not is_saved(directory, ESTIMATES):
         return 1
-    return int(_read(directory, ESTIMATES)["certification_uses"]) + 1
+    return int(read_saved(directory, ESTIMATES)["certification_uses"]) + 1
 
 
 def _monte_carlo(plan: Plan, dataset: Dataset) -> list[Finding]:

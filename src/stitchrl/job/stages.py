@@ -1,6 +1,7 @@
 """Parts of the main job on their own: training alone, and judging once more."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,20 @@ from stitchrl.artifacts import ArtifactError
 from stitchrl.dataset import Dataset
 from stitchrl.job.results import Results
 from stitchrl.job.run import (
+    DATA,
     ESTIMATES,
     PLAN,
+    REPORT,
     Clock,
     Tell,
     checked,
     finish_job,
+    is_saved,
     load_log,
     open_directory,
     read_machine,
     read_plan,
+    read_saved,
 )
 from stitchrl.job.training import Trained, parts_of, train_all
 from stitchrl.plan import Plan
@@ -65,7 +70,7 @@ def evaluate_job(
     """
     directory, clock = Path(directory), Clock(tell)
     before = read_plan(directory)
-    if not (directory / ESTIMATES).is_file():
+    if not is_saved(directory, ESTIMATES):
         raise ArtifactError(
             f"'{directory}' has no verdict yet. Finish it first: stitchrl resume "
             f"{directory}"
@@ -83,3 +88,14 @@ def evaluate_job(
     said = {"plan": ready.plan.model_dump(mode="json"), "machine": begun_on}
     artifacts.save_sealed(directory, {PLAN: artifacts.json_to_bytes(said)})
     return results
+
+
+def is_finished(plan: Plan, dataset: Dataset, directory: str | Path) -> bool:
+    """Whether exactly this plan on exactly this log was run here, to its report."""
+    directory = Path(directory)
+    if not is_saved(directory, REPORT):
+        return False
+    if plan.horizon is not None:
+        dataset = replace(dataset, horizon=plan.horizon)
+    is_same_log = read_saved(directory, DATA)["content_hash"] == dataset.content_hash()
+    return is_same_log and read_plan(directory) == plan.resolved(dataset.spec)

@@ -10,6 +10,7 @@ from stitchrl.sources.binding import Bound, bind
 from stitchrl.sources.columns import Source, numbers
 from stitchrl.sources.guess import Guess, guess
 from stitchrl.sources.mapping import Mapping, mapping_of, preset, presets, read_mapping
+from stitchrl.sources.observations import Observations, load_observations
 from stitchrl.sources.opening import open_source
 from stitchrl.sources.refusals import refuse
 from stitchrl.sources.write import write_table
@@ -17,8 +18,10 @@ from stitchrl.sources.write import write_table
 __all__ = [
     "Guess",
     "Mapping",
+    "Observations",
     "guess",
     "load",
+    "load_observations",
     "load_policy_probabilities",
     "preset",
     "presets",

@@ -66,6 +66,23 @@ def bind(mapping: Mapping, source: Source) -> Bound:
     )
 
 
+def bind_observations(mapping: Mapping, source: Source) -> Bound:
+    """Look up only what is known before a decision: observation, state, valid actions.
+
+    Raises as `bind` does, but needs neither actions nor rewards.
+    """
+    lookup = _Lookup(mapping, source)
+    changes: dict[str, object] = {"state_id": lookup.one("state_id")}
+    for name in ("valid_actions", "observation"):
+        changes[name] = lookup.several(name)
+    if lookup.refused:
+        raise DataError(lookup.refused)
+    bound = mapping.model_copy(update=changes)
+    categories = () if bound.categories == "auto" else bound.categories
+    as_text = frozenset(name for name in categories if name in bound.observation)
+    return Bound(bound, tuple(dict.fromkeys(lookup.used)), as_text, source.notes)
+
+
 class _Lookup:
     """Finds columns, and remembers which were used or are lacking."""
 

@@ -1,0 +1,48 @@
+"""The program `stitchrl`: one verb for each step from a log to a decision."""
+
+from typing import Annotated
+
+import typer
+
+from stitchrl.cli.decide import decide
+from stitchrl.cli.demo import demo
+from stitchrl.cli.doctor import doctor
+from stitchrl.cli.errors import DEBUG, Verbs
+from stitchrl.cli.evaluate import evaluate
+from stitchrl.cli.map import map as map_verb
+from stitchrl.cli.report import report
+from stitchrl.cli.resume import resume
+from stitchrl.cli.run import run
+from stitchrl.cli.train import train
+from stitchrl.cli.validate import validate
+
+app = typer.Typer(
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 well, 1 refused or failed, 2 wrong usage, 3 data that cannot be "
+    "used, 130 interrupted.",
+)
+
+
+@app.callback()
+def common(
+    ctx: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error was raised.")
+    ] = False,
+) -> None:
+    """From a log of decisions to a verdict: deploy, pilot, or don't."""
+    ctx.meta[DEBUG] = debug
+
+
+for verb in (doctor, demo, validate, run, train, evaluate, report, resume, decide):
+    app.command()(verb)
+app.command("map")(map_verb)
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,59 @@
+"""`stitchrl decide`: what a policy would do in new rows."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stitchrl import artifacts
+from stitchrl.cli.output import AsJson, print_json, remark, say
+
+
+def decide(
+    policy: Annotated[Path, typer.Argument(help="A policy bundle, such as run/policy.")],
+    new: Annotated[
+        Path, typer.Argument(help="New rows, with the log's observation columns.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Where to write the table: .parquet or .csv.")
+    ] = Path("decisions.parquet"),
+    seed: Annotated[
+        int | None, typer.Option(help="Makes random choices repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what a policy would do in each row: row, action, probability.
+
+    A mixture answers "as before" where the present behavior is to decide.
+    """
+    from stitchrl import bundle
+    from stitchrl.job.decisions import decide_rows, read_rows, table_to_bytes
+
+    found = bundle.load(policy)
+    rows = read_rows(found, new)
+    decided = decide_rows(found, rows, seed=seed)
+    artifacts.save_file(out, table_to_bytes(decided, out))
+    for finding in rows.notes:
+        remark(str(finding))
+    if "action" in decided.column_names:
+        counts = Counter(decided.column("action").to_pylist()).most_common()
+    else:
+        counts = []
+    if as_json:
+        print_json(
+            {
+                "decisions": str(out),
+                "rows": decided.num_rows,
+                "policy": found.name,
+                "certified": found.certified,
+                "actions": dict(counts),
+            }
+        )
+        return
+    say(f"{decided.num_rows:,} decisions of '{found.name}': {out}")
+    said = found.certified.get("decision")
+    if said is not None:
+        say(f"Its verdict: {said}. {found.certified.get('sentence', '')}")
+    for action, count in counts[:10]:
+        say(f"  {count:>8,}  {action}")

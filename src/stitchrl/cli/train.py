@@ -1,0 +1,90 @@
+"""`stitchrl train`: learn and rank, without a verdict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from stitchrl.cli import machine, options
+from stitchrl.cli.output import AsJson, print_json, remark, results
+
+if TYPE_CHECKING:
+    from stitchrl.job.training import Trained
+
+
+def train(
+    log: options.Log,
+    mapping: options.Mapping = None,
+    out: options.Out = Path("run"),
+    plan: options.PlanFile = None,
+    algorithms: options.Algorithms = None,
+    option: options.Options = None,
+    seeds: options.Seeds = None,
+    updates: options.Updates = None,
+    seed: options.Seed = None,
+    discount: options.Discount = None,
+    horizon: options.Horizon = None,
+    fqe_updates: options.FQEUpdates = None,
+    threads: options.Threads = None,
+    force: options.Force = False,
+    strict: options.Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn and rank policies; the certification split stays untouched.
+
+    `stitchrl resume` then goes on to the verdict. The ranking is for choosing: it is no
+    evidence that a policy is better than what made the log.
+    """
+    machine.prepare(threads)
+    from stitchrl.cli import planning, working
+    from stitchrl.job.stages import train_job
+
+    resolved, dataset = planning.planned(
+        log,
+        file=plan,
+        mapping=mapping,
+        algorithms=algorithms,
+        options=option or (),
+        flags={
+            "seeds": seeds,
+            "updates": updates,
+            "seed": seed,
+            "discount": discount,
+            "horizon": horizon,
+            "fqe_updates": fqe_updates,
+            "force": force or None,
+            "strict": strict or None,
+        },
+    )
+    with working.working(out) as tell:
+        trained = train_job(resolved, dataset, out, tell=tell)
+    _show(trained, out, as_json=as_json)
+
+
+def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
+    stopped = {one.plan.number: one.stopped for one in trained.fitted if one.stopped}
+    if as_json:
+        ranking = [
+            {
+                "name": candidate.name,
+                "kind": candidate.kind,
+                "value": trained.ranking[candidate.name],
+                "members": list(candidate.members),
+            }
+            for candidate in trained.candidates
+        ]
+        numbered = {f"{number:03d}": reason for number, reason in stopped.items()}
+        print_json({"directory": str(out), "ranking": ranking, "stopped": numbered})
+        return
+    table = Table(box=box.SIMPLE_HEAD, title="Fitted value on the selection split")
+    table.add_column("Policy")
+    table.add_column("Kind")
+    table.add_column("Value", justify="right")
+    for candidate in trained.candidates:
+        value = f"{trained.ranking[candidate.name]:.4g}"
+        table.add_row(candidate.name, candidate.kind, value)
+    results().print(table)
+    for number, reason in stopped.items():
+        remark(f"Member {number:03d} {reason}")
+    remark(f"For the verdict: stitchrl resume {out}")
