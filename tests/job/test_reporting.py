@@ -148,7 +148,8 @@ def test_verdicts_speak_of_labels(icu):
     pilot = shown["value_iteration at 10%"]
     label = f"{percent(0.1)} tabular value iteration, {percent(0.9)} clinicians"
     assert report.policy(pilot.policy).label == label
-    assert label in pilot.sentence
+    assert "this mixture" in pilot.sentence and label not in pilot.sentence
+    assert any(r.sentence.startswith("This mixture is not") for r in pilot.reasons)
     texts = [v.sentence + (v.remedy or "") for v in shown.values()]
     texts += [reason.sentence for v in shown.values() for reason in v.reasons]
     assert not [text for text in texts if "value_iteration" in text or "_dqn" in text]

@@ -11,6 +11,7 @@ from stitchrl.job.reporting.labels import (
     lower_first,
     member_label,
     mixture_label,
+    typeset,
 )
 from stitchrl.job.reporting.numbers import (
     Amounts,
@@ -40,10 +41,15 @@ def test_mixtures_name_both_parts():
 
 def test_names_become_labels_where_they_stand_alone():
     labels = {"bc": "Behavior cloning", "bc at 10%": "A tenth", "bcq": "Discrete BCQ"}
-    text = "bc at 10% beats bc, bcq and abc; bc (50%)."
-    said = "A tenth beats Behavior cloning, Discrete BCQ and abc; Behavior cloning (50%)."
+    text = "bc at 10% beats bc, bcq and abc; bc (50)."
+    said = "A tenth beats Behavior cloning, Discrete BCQ and abc; Behavior cloning (50)."
     assert for_people(text, labels) == said
-    assert for_people(text, {}) == text
+    assert for_people("bc. bc", {"bc": "this one"}) == "This one. This one"
+
+
+def test_sentences_are_typeset():
+    narrow = "\N{NARROW NO-BREAK SPACE}"
+    assert typeset("-0.5 to -3%, x-3, --a .9") == f"−0.5 to −3{narrow}%, x-3, --a .9"
 
 
 def test_few_values_get_a_bin_each():

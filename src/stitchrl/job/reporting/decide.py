@@ -6,6 +6,7 @@ from typing import Literal
 from stitchrl.findings import Severity
 from stitchrl.job.reporting.changes import changes_of
 from stitchrl.job.reporting.headline import headline
+from stitchrl.job.reporting.labels import typeset
 from stitchrl.job.reporting.material import BEHAVIOR, Material
 from stitchrl.job.reporting.numbers import estimate
 from stitchrl.job.reporting.trust import fitted_trust, weighted_trust
@@ -88,7 +89,7 @@ def refusals(material: Material) -> list[Refusal]:
             Refusal(
                 code=refusal.code,
                 message=material.say(refusal.message),
-                remedy=refusal.remedy,
+                remedy=typeset(refusal.remedy),
             ),
         )
     return list(found.values())
@@ -128,22 +129,24 @@ def verdict(material: Material, decided: Decided) -> Verdict:
         decision=decided.decision,
         label=decided.label,
         rule=decided.line,
-        sentence=material.say(decided.sentence),
+        sentence=material.say(decided.sentence, about=evidence.name),
         reasons=[]
         if is_control
         else [
             Reason(
                 code=reason.code,
                 passed=bool(reason.passed),
-                sentence=material.say(reason.sentence),
+                sentence=material.say(reason.sentence, about=evidence.name),
                 number=_known(reason.number),
-                threshold=reason.threshold,
+                threshold=None if reason.threshold is None else typeset(reason.threshold),
             )
             for reason in decided.reasons
         ],
         remedy=None if decided.remedy is None else material.say(decided.remedy),
         required_n=_known(decided.required_n),
-        stopping_rule=decided.stopping_rule,
+        stopping_rule=None
+        if decided.stopping_rule is None
+        else typeset(decided.stopping_rule),
         estimate=estimate(value, own, evidence.groups),
         difference=estimate(gain, interval, evidence.groups),
     )

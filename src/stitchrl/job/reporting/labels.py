@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from stitchrl.plan import MemberPlan, Option
-from stitchrl.report.format import percent
+from stitchrl.report.format import MINUS, NARROW_SPACE, percent
 
 LABELS = {
     "bc": "Behavior cloning",
@@ -54,6 +54,17 @@ def for_people(text: str, labels: Mapping[str, str]) -> str:
     """The text with every name of `labels` that stands alone replaced by its label."""
     names = sorted(labels, key=len, reverse=True)  # "iql at 30%" before "iql".
     if not names:
-        return text
+        return typeset(text)
     pattern = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names)
-    return re.sub(pattern, lambda found: labels[found[0]], text)
+
+    def label(found: re.Match) -> str:
+        starts = re.fullmatch(r"(.*[.!?] )?", text[: found.start()], re.DOTALL)
+        return upper_first(labels[found[0]]) if starts else labels[found[0]]
+
+    return typeset(re.sub(pattern, label, text))
+
+
+def typeset(text: str) -> str:
+    """−4 % for -4%: a true minus sign, and a percent sign that stays with its number."""
+    text = re.sub(r"(?<![\w.)-])-(?=[\d.])", MINUS, text)
+    return re.sub(r"(?<=\d)%", f"{NARROW_SPACE}%", text)

@@ -128,9 +128,15 @@ class Material:
         """Name to label, of every policy but the behavior."""
         return {policy.name: policy.label for policy in self.policies[1:]}
 
-    def say(self, text: str) -> str:
-        """A sentence of the verdict, with labels in the place of names."""
-        return for_people(text, self.labels)
+    def say(self, text: str, *, about: str | None = None) -> str:
+        """A sentence of the verdict, with labels in the place of names.
+
+        Where it is `about` a mixture, that is called "this mixture".
+        """
+        labels = self.labels
+        if about is not None and self.requests[about].share < 1:
+            labels = labels | {about: "this mixture"}
+        return for_people(text, labels)
 
     @cached_property
     def present(self) -> Estimate:

@@ -10,7 +10,7 @@ from stitchrl.candidates import Candidate
 from stitchrl.fit import Fitted
 from stitchrl.job.reporting.labels import member_label
 from stitchrl.job.reporting.material import Material
-from stitchrl.job.reporting.worth import beliefs, worth_of
+from stitchrl.job.reporting.worth import beliefs, said_worth, worth_of
 from stitchrl.report.schema import (
     AlgorithmTraining,
     Curve,
@@ -174,19 +174,21 @@ def _shown(value: Any) -> str:
 
 def _planned(material: Material, candidate: Candidate) -> AlgorithmTraining:
     """The tabular candidate: planned on counts, without updates or seeds."""
-    own = material.own_estimate(candidate)
+    own, worth = material.own_estimate(candidate), worth_of(material, candidate)
     note = "Planned on the counts of the training split, without updates."
-    curves = []
     if own is not None:
-        note += f" It believes itself to be worth {material.amounts.value(own)}."
-        curves = [Curve(name="own_estimate", kind="own_estimate", steps=[0], values=[own])]
+        note += f" It believes itself to be worth {material.amounts.value(own)}"
+        note += "." if worth is None else f"; it is worth {said_worth(material, worth)}."
+    settings = [] if candidate.discount is None else [candidate.discount]
     return AlgorithmTraining(
         name=material.candidate_labels[candidate.name],
         policies=policies_of(material, candidate),
-        members=[Member(seed=material.plan.seed, curves=curves)],
-        worth=worth_of(material, candidate),
+        members=[],
+        worth=worth,
         updates=0,
-        hyperparameters=[],
+        hyperparameters=[
+            HyperParameter(name="discount", value=_shown(value)) for value in settings
+        ],
         note=note,
     )
 

@@ -43,7 +43,7 @@ def trust_section(material: Material) -> TrustSection | None:
                 policy=name,
                 word=evidence.agreement.word,
                 spread=evidence.agreement.spread,
-                sentence=evidence.agreement.sentence,
+                sentence=material.say(evidence.agreement.sentence),
             )
             for name, evidence in material.evidence.items()
             if evidence.agreement is not None

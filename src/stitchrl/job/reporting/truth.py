@@ -21,7 +21,6 @@ def truth_section(material: Material, estimates: Estimates | None) -> TruthSecti
         optimum=truth.optimum,
         method=f"Computed by {truth.method}.",
         sentences=[
-            "A real user has no such section.",
             *_recommended(material, truth),
             *_overestimates(material, truth),
             *_coverage(material, truth, estimates),

@@ -31,6 +31,11 @@ def worth_of(material: Material, candidate: Candidate) -> Worth | None:
     return None
 
 
+def said_worth(material: Material, worth: Worth) -> str:
+    """78.1 % (exact value)."""
+    return f"{material.amounts.value(worth.estimate.value)} ({SOURCES[worth.source]})"
+
+
 def beliefs(material: Material) -> list[str]:
     """What the controls show, and who else believes far more than the log supports."""
     found = []
@@ -45,7 +50,7 @@ def beliefs(material: Material) -> list[str]:
         label = material.candidate_labels[name]
         sentence = (
             f"{label} believes its policy is worth {say.value(own)}. "
-            f"It is worth {say.value(value)} ({SOURCES[worth.source]}): "
+            f"It is worth {said_worth(material, worth)}: "
         )
         if own > value:
             sentence += f"{say.gain(own - value).lstrip('+')} too much."
