@@ -77,13 +77,8 @@ def refusals(material: Material) -> list[Refusal]:
                     overridden=True,
                 ),
             )
-    candidates = [e for e in material.evidence.values() if e.is_candidate]
-    common = [
-        refusal
-        for refusal in (candidates[0].refusals if candidates else ())
-        if all(refusal in evidence.refusals for evidence in candidates)
-    ]
-    for refusal in (*results.refusals, *common):
+    of_log = results.judge.certification.log_refusals if material.evidence else ()
+    for refusal in (*results.refusals, *of_log):
         found.setdefault(
             refusal.code,
             Refusal(
