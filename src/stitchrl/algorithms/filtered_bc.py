@@ -45,6 +45,7 @@ class FilteredBC(BC):
         return Ranked(take(experience.transitions, order), share)
 
     def sample(self, data: Any, key: Key[Array, ""]) -> Transition:
-        share = jnp.maximum(self.best_share, data.share[0])
+        # An episode that fills the share exactly is kept, however the division was rounded.
+        share = jnp.maximum(self.best_share * (1 + 1e-6), data.share[0])
         kept = jnp.searchsorted(data.share, share, side="right")
         return take(data.transitions, jax.random.randint(key, (self.batch_size,), 0, kept))
