@@ -162,6 +162,7 @@ class Certification:
             behavior=self.present,
             bounds=self.bounds,
             fqe=fitted.completions if fitted else None,
+            fqe_interval=fitted.interval if fitted else None,
             unseen_share=fitted.unseen_share if fitted else None,
             calibration_error=self.calibration_error,
             overestimates=overestimates,

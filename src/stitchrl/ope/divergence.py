@@ -5,6 +5,7 @@ typical, so that 1,000 episodes (10 bits) say nothing about it.
 """
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -118,7 +119,7 @@ def weighted_divergence(weights: Weights, dataset: Dataset) -> Divergence:
     else:
         share = weights.relative / total
         finite = np.where(np.isneginf(weights.log), 0.0, weights.log)
-        bits = max(float(share @ finite) / np.log(2), 0.0)
+        bits = max(float(share @ finite) / log(2), 0.0)
         length = float(share @ dataset.lengths)
     return Divergence(
         bits, bits / length, float(np.log2(weights.groups)), "self-normalized weights"

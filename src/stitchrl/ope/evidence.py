@@ -33,6 +33,7 @@ class Evidence:
     bounds: ReturnBounds
     wis: float | None = None
     fqe: Completions | None = None
+    fqe_interval: Interval | None = None  # Of the completion by the behavior.
     guaranteed: Interval | None = None  # Of Δ = J(π) - J(π_β).
     asymptotic: Interval | None = None
     effective_size: float | None = None

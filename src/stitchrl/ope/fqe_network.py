@@ -69,9 +69,9 @@ class FQE:
     low: Scalar  # Least and greatest possible return-to-go.
     high: Scalar
     discount: Scalar = 1.0  # γ of the estimand, not of training.
-    target_rate: float = 0.01
+    target_rate: float = 0.02
     learning_rate: float = 1e-3  # Falls to 0 as a cosine: an average, not the last noise.
-    total_updates: float = 20_000.0
+    total_updates: float = 8_000.0
     batch_size: int = 256
     hidden: tuple[int, ...] = (64, 64)
 

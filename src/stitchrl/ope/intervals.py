@@ -48,6 +48,7 @@ def clopper_pearson(share: float, size: float, *, level: float) -> Interval:
     low, high = 0.0, 1.0
     if hits > 0:
         low = float(beta.ppf(error, hits, misses + 1))
+        low = low if low > SMALLEST_MEAN else 0.0  # Of almost no hits: 1e-308, say.
     if misses > 0:
         high = float(beta.ppf(1 - error, hits + 1, misses))
     method = "Clopper-Pearson at n = ESS"

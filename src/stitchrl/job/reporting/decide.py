@@ -192,7 +192,8 @@ def _rows(material: Material, name: str) -> list[EstimateRow]:
     if fqe is None:
         return rows
     for completion in COMPLETIONS:
-        entry = estimate(getattr(fqe, completion), n=evidence.groups)
+        interval = evidence.fqe_interval if completion == "behavior" else None
+        entry = estimate(getattr(fqe, completion), interval, n=evidence.groups)
         if entry is not None:
             rows.append(
                 EstimateRow(
