@@ -7,7 +7,7 @@ import typer
 from stitchrl.cli.decide import decide
 from stitchrl.cli.demo import demo
 from stitchrl.cli.doctor import doctor
-from stitchrl.cli.errors import DEBUG, Verbs
+from stitchrl.cli.errors import DEBUG, Verb, Verbs
 from stitchrl.cli.evaluate import evaluate
 from stitchrl.cli.map import map as map_verb
 from stitchrl.cli.report import report
@@ -39,8 +39,8 @@ def common(
 
 
 for verb in (doctor, demo, validate, run, train, evaluate, report, resume, decide):
-    app.command()(verb)
-app.command("map")(map_verb)
+    app.command(cls=Verb)(verb)
+app.command("map", cls=Verb)(map_verb)
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stitchrl.artifacts import ArtifactError
-from stitchrl.artifacts.files import make_directory
 from stitchrl.cli import machine, options
 from stitchrl.cli.output import AsJson, remark
 
@@ -84,7 +83,6 @@ def simulated(place: Path, *, patients: int, seed: int) -> "Dataset":
 
     log = icu_sepsis.load().simulate(patients, seed)
     if not place.is_file():
-        make_directory(place.parent)
         sources.write_table(log, place)
     found = sources.load(place)
     if found.content_hash() != log.content_hash():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from stitchrl.artifacts import ArtifactError
 from stitchrl.cli.output import JSON, print_json, remark
@@ -17,8 +17,16 @@ DEBUG, LINE = "debug", "line"
 PACKAGE = str(Path(__file__).parents[1])
 
 
+class Verb(TyperCommand):
+    """One verb; its context is of the type that it says in its signature."""
+
+    context_class = typer.Context
+
+
 class Verbs(TyperGroup):
     """The verbs; whatever one of them raises is explained here."""
+
+    context_class = typer.Context
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As ever, and keep the command line for the report."""
@@ -29,6 +37,8 @@ class Verbs(TyperGroup):
         """Run a verb. Ends with an exit code of ours if it raises an error of ours."""
         try:
             return super().invoke(ctx)
+        except typer.Exit:
+            raise  # Which is a RuntimeError, but none to explain.
         except (ValueError, RuntimeError) as error:
             if ctx.meta.get(DEBUG) or not _is_ours(error):
                 raise

@@ -26,7 +26,7 @@ def evaluate(
     split: it is counted, and the count stands in the report.
     """
     from stitchrl.cli import planning, working
-    from stitchrl.job.run import read_machine
+    from stitchrl.job.directory import read_machine
     from stitchrl.job.stages import evaluate_job
 
     machine.prepare(int(read_machine(run)["threads"]))

@@ -26,7 +26,8 @@ def resume(
     run is not repeated: its verdict is shown.
     """
     from stitchrl.cli import working
-    from stitchrl.job.run import read_machine, resume_job
+    from stitchrl.job.directory import read_machine
+    from stitchrl.job.run import resume_job
 
     begun_on = read_machine(run)
     if working.show_if_finished(run, as_json=as_json):

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchrl import artifacts
-from stitchrl.cli.output import print_json, results
+from stitchrl.cli.output import print_json, results, say
 from stitchrl.report.numbers import Estimate
 from stitchrl.report.schema import Report
 from stitchrl.verdict import Decision
@@ -50,24 +50,23 @@ def show(report: Report, directory: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(summary(report, directory))
         return
-    console = results()
-    console.print(_box(report))
+    results().print(_box(report))
     if report.certification_uses > 1:
-        console.print(
+        say(
             f"The certification split has now been used {report.certification_uses} times: "
-            "intervals hold for the first use only.",
-            markup=False,
+            "intervals hold for the first use only."
         )
-    console.print(f"Report: {directory / PAGE}", markup=False, soft_wrap=True)
+    say(f"Report: {directory / PAGE}")
     if (directory / POLICY).is_dir():
-        console.print(f"Policy: {directory / POLICY}", markup=False, soft_wrap=True)
+        say(f"Policy: {directory / POLICY}")
 
 
 def summary(report: Report, directory: Path) -> dict[str, Any]:
     """The section `decide` of the report, and where everything lies."""
     has_policy = (directory / POLICY).is_dir()
+    decide = report.decide.model_dump_json().encode()  # Infinity as text.
     return {
-        **report.decide.model_dump(mode="json"),
+        **artifacts.bytes_to_json(decide, source=REPORT),
         "certification_uses": report.certification_uses,
         "directory": str(directory),
         "report": str(directory / PAGE),

@@ -12,8 +12,9 @@ from stitchrl.cli.output import duration, remark
 from stitchrl.cli.progress import Tell, telling
 from stitchrl.cli.summary import has_report, read_report, show
 from stitchrl.dataset import Dataset
+from stitchrl.job.directory import PLAN
 from stitchrl.job.results import Results
-from stitchrl.job.run import PLAN, run_job
+from stitchrl.job.run import run_job
 from stitchrl.job.stages import is_finished
 from stitchrl.plan import Plan
 from stitchrl.report.schema import Report

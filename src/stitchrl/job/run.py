@@ -1,40 +1,35 @@
 """The whole job, step by step, in a run directory that survives interruptions."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from stitchrl import artifacts, bundle, devices, sources
+from stitchrl import artifacts, bundle, devices
 from stitchrl.dataset import Dataset
-from stitchrl.evaluation.judge import Judge, estimand_discount
+from stitchrl.evaluation.judge import Judge
 from stitchrl.evaluation.requests import Request
-from stitchrl.findings import DataError, Finding, Severity
-from stitchrl.fit import Progress
 from stitchrl.job import reporting
-from stitchrl.job.external import external_request
+from stitchrl.job.checked import Checked, checked, has_tabular, nothing_to_evaluate
+from stitchrl.job.clock import Clock, Tell
+from stitchrl.job.directory import (
+    CANDIDATES,
+    ESTIMATES,
+    REPORT,
+    count_use,
+    load_log,
+    open_directory,
+    read_plan,
+)
 from stitchrl.job.results import Results
 from stitchrl.job.training import Trained, parts_of, train_all
 from stitchrl.job.truth import TRUTHS
 from stitchrl.ope.refusals import Refusal, no_propensity
 from stitchrl.plan import MIXTURE_SHARES, Plan
 from stitchrl.report.render import render
-from stitchrl.splits import SHARES
-from stitchrl.validation import validate
 from stitchrl.verdict import decide_all, recommend
-
-PLAN, DATA, ESTIMATES, CANDIDATES, REPORT = (
-    "plan.json",
-    "data.json",
-    "estimates.json",
-    "candidates.json",
-    "report.json",
-)
-Tell = Callable[[str | Progress], None]
 
 
 def run_job(
@@ -69,9 +64,9 @@ def run_job(
 
 
 def finish_job(
-    ready: "Checked",
+    ready: Checked,
     directory: Path,
-    clock: "Clock",
+    clock: Clock,
     *,
     machine: dict[str, Any],
     tell: Tell,
@@ -79,20 +74,20 @@ def finish_job(
     date: str,
 ) -> Results:
     """What follows once a directory is open: train what is not trained yet, and judge."""
-    plan, dataset, findings, discount = ready
+    plan, dataset = ready.plan, ready.dataset
     trained = None
-    if plan.algorithms or (plan.tabular and dataset.state_id is not None):
+    if plan.algorithms or has_tabular(plan, dataset):
         with clock("train"):
             trained = train_all(
                 plan,
                 parts_of(plan, dataset),
-                discount=discount,
+                discount=ready.discount,
                 directory=directory / "members",
                 tell=tell,
             )
-    uses = _count_use(directory)
+    uses = count_use(directory)
     with clock("evaluate"):
-        results = judge_all(plan, dataset, trained, discount, findings)
+        results = judge_all(ready, trained)
     results = replace(
         results,
         directory=directory,
@@ -109,51 +104,17 @@ def finish_job(
     return replace(results, phases=dict(clock.seconds))
 
 
-class Checked(NamedTuple):
-    """A log and a plan that fit each other."""
-
-    plan: Plan  # Resolved.
-    dataset: Dataset
-    findings: tuple[Finding, ...]
-    discount: float  # Of the estimand.
-
-
-def checked(plan: Plan, dataset: Dataset) -> Checked:
-    """Validate the log and resolve the plan.
-
-    Raises `DataError` if the log has errors (unless the plan says force), `ValueError` if
-    the plan does not fit the log.
-    """
-    if plan.horizon is not None:
-        dataset = replace(dataset, horizon=plan.horizon)
-    findings = (*validate(dataset), *_monte_carlo(plan, dataset))
-    errors = [f for f in findings if f.severity is Severity.ERROR]
-    if errors and not plan.force:
-        raise DataError(errors)
-    discount = estimand_discount(dataset, plan.discount)
-    return Checked(plan.resolved(dataset.spec), dataset, findings, discount)
-
-
-def judge_all(
-    plan: Plan,
-    dataset: Dataset,
-    trained: Trained | None,
-    discount: float,
-    findings: Sequence[Finding],
-) -> Results:
+def judge_all(ready: Checked, trained: Trained | None) -> Results:
     """Certify the best candidate, its mixtures and external policies; decide."""
+    plan, dataset, findings, discount, external = ready
     candidates = list(trained.candidates) if trained else []
     best = next((c for c in candidates if c.kind == "policy"), None)
-    external = [external_request(name, plan, dataset) for name in plan.policies]
     requests = list(external)
     if best is not None:
         mixtures = [Request(best, share) for share in MIXTURE_SHARES]
         requests = [Request(best), *mixtures, *requests]
     if not requests:
-        raise ValueError(
-            "There is nothing to evaluate: no algorithm, no tabular candidate and no "
-            "external policy. Name one with --algorithms or --policy."
-        )
+        raise nothing_to_evaluate()
     certified = len(requests)
     requests += [Request(c) for c in candidates if c is not best]
     judge = Judge(
@@ -205,7 +166,8 @@ def save_results(results: Results) -> None:
         }
         for candidate in results.candidates
     ]
-    decided = report.decide.model_dump(mode="json")
+    said = report.decide.model_dump_json().encode()  # Infinity as text.
+    decided = artifacts.bytes_to_json(said, source=REPORT)
     estimates = {"certification_uses": results.certification_uses, **decided}
     files = {
         CANDIDATES: artifacts.json_to_bytes(candidates),
@@ -243,116 +205,6 @@ def resume_job(
     return run_job(plan, load_log(plan), directory, tell=tell, **others)
 
 
-def read_plan(directory: str | Path) -> Plan:
-    """The plan of a run. Raises `ArtifactError` if the directory holds none."""
-    if not is_saved(directory, PLAN):
-        raise artifacts.ArtifactError(
-            f"'{directory}' is not a run directory: it has no {PLAN}. Give the directory "
-            "that was named with --out."
-        )
-    return Plan.model_validate(read_saved(directory, PLAN)["plan"], strict=False)
-
-
-def read_machine(directory: str | Path) -> dict[str, Any]:
-    """What a run was begun on, as `devices.describe` said then."""
-    read_plan(directory)
-    return read_saved(directory, PLAN)["machine"]
-
-
-def is_saved(directory: str | Path, name: str) -> bool:
-    """Whether this file of a run was saved whole."""
-    has_any = (Path(directory) / artifacts.MANIFEST).is_file()
-    return has_any and artifacts.sealed_size(directory, name) > 0
-
-
-def read_saved(directory: str | Path, name: str) -> Any:
-    """A JSON file of a run. Raises `ArtifactError` if it is not what was saved."""
-    data = artifacts.read_sealed(directory, name)
-    return artifacts.bytes_to_json(data, source=str(Path(directory) / name))
-
-
-def load_log(plan: Plan) -> Dataset:
-    """The log that a plan names, read as the plan says."""
-    mapping = None
-    if plan.mapping is not None:
-        mapping = sources.Mapping.model_validate(plan.mapping)
-    return sources.load(plan.log, mapping)
-
-
-def open_directory(
-    directory: Path,
-    ready: Checked,
-    machine: dict[str, Any],
-    *,
-    allow_different_threads: bool = False,
-) -> None:
-    """Write the plan and what is known of the log; or check that they are as before."""
-    plan, dataset, findings, _ = ready
-    data = {
-        "content_hash": dataset.content_hash(),
-        "rows": dataset.size,
-        "episodes": dataset.episodes,
-        "groups": dataset.groups,
-        "split": {"seed": plan.seed, "by": "group", "shares": list(SHARES)},
-        "findings": [asdict(finding) for finding in findings],
-    }
-    if is_saved(directory, PLAN):
-        before = read_saved(directory, DATA)
-        if before["content_hash"] != data["content_hash"]:
-            raise artifacts.ArtifactError(
-                f"The log '{plan.log}' is not the one that '{directory}' was begun with "
-                f"(hash {data['content_hash'][:12]} instead of "
-                f"{before['content_hash'][:12]}). Restore it, or choose another --out."
-            )
-        if read_plan(directory) != plan:
-            raise artifacts.ArtifactError(
-                f"'{directory}' holds a run with another plan. Choose another --out, or "
-                "go on with that one: stitchrl resume."
-            )
-        if not allow_different_threads:
-            _require_same_machine(directory, machine)
-        return
-    said = {"plan": plan.model_dump(mode="json"), "machine": machine}
-    files = {DATA: artifacts.json_to_bytes(data), PLAN: artifacts.json_to_bytes(said)}
-    artifacts.save_sealed(directory, files)
-
-
-def _require_same_machine(directory: Path, machine: dict[str, Any]) -> None:
-    changed = devices.differences(read_saved(directory, PLAN)["machine"], machine)
-    if changed:
-        raise artifacts.ArtifactError(
-            f"'{directory}' was begun on another machine or with other settings, so that "
-            f"its result would not be repeated bit for bit: {' '.join(changed)} Use the "
-            "same, start anew with another --out, or go on all the same: stitchrl resume "
-            "--allow-different-threads."
-        )
-
-
-def _count_use(directory: Path) -> int:
-    """How often the certification split has now been looked at."""
-    if not is_saved(directory, ESTIMATES):
-        return 1
-    return int(read_saved(directory, ESTIMATES)["certification_uses"]) + 1
-
-
-def _monte_carlo(plan: Plan, dataset: Dataset) -> list[Finding]:
-    """Filtering by return sees only the observed part of episodes that were cut."""
-    cut = int(dataset.truncated[dataset.last_row].sum())
-    wanted = plan.algorithms is None or "filtered_bc" in plan.algorithms
-    if not (cut and wanted):
-        return []
-    return [
-        Finding(
-            "MC_TRUNCATED",
-            Severity.ERROR if plan.strict else Severity.WARNING,
-            f"Filtered cloning ranks episodes by their return, but {cut:,} of "
-            f"{dataset.episodes:,} episodes were cut, so that part of theirs is unknown.",
-            "Leave out filtered_bc, or accept that cut episodes rank too low.",
-            count=cut,
-        )
-    ]
-
-
 def _run_refusals(plan: Plan, dataset: Dataset) -> tuple[Refusal, ...]:
     missing = no_propensity(
         has_propensity=dataset.propensity is not None,
@@ -378,18 +230,3 @@ def _certificate(results: Results, name: str) -> dict[str, Any]:
         "log": results.dataset.content_hash(),
         "discount": results.discount,
     }
-
-
-class Clock:
-    """Wall seconds of each part of the job."""
-
-    def __init__(self, tell: Tell):
-        self.tell = tell
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        self.tell(name)
-        begun = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - begun

@@ -8,16 +8,13 @@ from typing import Any
 from stitchrl import artifacts, devices
 from stitchrl.artifacts import ArtifactError
 from stitchrl.dataset import Dataset
-from stitchrl.job.results import Results
-from stitchrl.job.run import (
+from stitchrl.job.checked import checked
+from stitchrl.job.clock import Clock, Tell
+from stitchrl.job.directory import (
     DATA,
     ESTIMATES,
     PLAN,
     REPORT,
-    Clock,
-    Tell,
-    checked,
-    finish_job,
     is_saved,
     load_log,
     open_directory,
@@ -25,6 +22,8 @@ from stitchrl.job.run import (
     read_plan,
     read_saved,
 )
+from stitchrl.job.results import Results
+from stitchrl.job.run import finish_job
 from stitchrl.job.training import Trained, parts_of, train_all
 from stitchrl.plan import Plan
 

@@ -1,0 +1,97 @@
+"""What can be done with a run directory: train first, resume, report, evaluate."""
+
+import json
+import shutil
+
+import pytest
+from cli.conftest import SMALL, Finished, call, document
+
+
+@pytest.fixture
+def copied(finished: Finished, tmp_path):
+    """The finished run, to be changed."""
+    return shutil.copytree(finished.directory, tmp_path / "copy")
+
+
+def test_training_alone_ranks_and_resuming_judges(log, tmp_path):
+    out = tmp_path / "run"
+    result = call("train", log, *SMALL, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    said = document(result)
+    assert [one["name"] for one in said["ranking"]] == ["bc"]
+    assert said["ranking"][0]["members"] == [0] and said["stopped"] == {}
+    assert not (out / "report.json").exists()
+    metrics = (out / "members" / "000" / "metrics.jsonl").read_bytes()
+    result = call("resume", out, "--json")
+    assert result.exit_code == 0, result.output
+    assert document(result)["certification_uses"] == 1
+    assert (out / "members" / "000" / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_training_prints_a_table(log, tmp_path):
+    words = ["train", log, *SMALL, "--algorithms", "bc,value_iteration", "--out", tmp_path]
+    result = call(*words)
+    assert "bc" in result.stdout and "value_iteration" in result.stdout
+    assert f"For the verdict: stitchrl resume {tmp_path}" in result.stderr
+
+
+def test_resuming_a_finished_run_shows_it(finished: Finished):
+    before = (finished.directory / "estimates.json").read_bytes()
+    result = call("resume", finished.directory)
+    assert result.exit_code == 0
+    assert "was finished before" in result.stderr
+    assert f"Report: {finished.directory}/report.html" in result.stdout
+    assert (finished.directory / "estimates.json").read_bytes() == before
+
+
+def test_what_is_no_run_directory_is_refused(tmp_path):
+    for verb in ("resume", "evaluate"):
+        result = call(verb, tmp_path)
+        assert result.exit_code == 3
+        assert "is not a run directory: it has no plan.json" in result.stderr
+
+
+def test_a_report_is_made_again_from_its_numbers(finished: Finished, tmp_path):
+    page = tmp_path / "page.html"
+    result = call("report", finished.directory, "--html", page)
+    assert result.stdout == f"Report: {page}\n"
+    assert page.read_bytes() == (finished.directory / "report.html").read_bytes()
+
+
+def test_an_altered_report_is_refused(copied):
+    numbers = copied / "report.json"
+    numbers.write_text(numbers.read_text().replace("Survival", "Longevity"))
+    result = call("report", copied)
+    assert result.exit_code == 3
+    assert "report.json" in result.stderr
+
+
+def test_judging_anew_counts_and_keeps_what_was_trained(copied):
+    weights = sorted((copied / "members").rglob("*.safetensors"))
+    before = [file.read_bytes() for file in weights]
+    result = call("evaluate", copied, "--discount", "0.9", "--title", "Anew")
+    assert result.exit_code == 0, result.output
+    assert "certification split has now been used 2 times" in result.stdout
+    assert [file.read_bytes() for file in weights] == before
+    report = json.loads((copied / "report.json").read_text())
+    assert report["title"] == "Anew" and report["estimand"]["discount"] == 0.9
+    assert report["certification_uses"] == 2
+    plan = json.loads((copied / "plan.json").read_text())
+    assert plan["plan"]["discount"] == 0.9 and plan["plan"]["updates"] == 40
+    assert document(call("resume", copied, "--json"))["certification_uses"] == 2
+
+
+def test_another_log_under_the_same_name_is_refused(finished: Finished, copied, tmp_path):
+    log = tmp_path / "other.parquet"
+    shutil.copy(finished.log, log)
+    plan = copied / "plan.json"
+    text = plan.read_text().replace(str(finished.log), str(log))
+    from stitchrl.artifacts import save_sealed
+    from stitchrl.problems import icu_sepsis
+    from stitchrl.sources import write_table
+
+    save_sealed(copied, {"plan.json": text.encode()})
+    write_table(icu_sepsis.load().simulate(300, seed=1), log)
+    result = call("evaluate", copied)
+    assert result.exit_code == 3
+    assert "is not the one that" in result.stderr

@@ -1,0 +1,123 @@
+"""`stitchrl run`: what it prints, what it leaves, and how it ends."""
+
+import json
+
+import pytest
+from cli.conftest import SMALL, Finished, call, document
+
+from stitchrl.artifacts import verify
+
+
+def test_a_run_says_its_verdict_and_where_the_report_is(finished: Finished):
+    out = finished.result.stdout
+    assert "Survival" in out and "Present behavior" in out
+    assert f"Report: {finished.directory}/report.html" in out
+    assert f"Policy: {finished.directory}/policy" in out
+    said = finished.result.stderr
+    phases = ["Checking the log", "Training", "Judging on the certification split"]
+    assert [said.index(phase) for phase in phases] == sorted(map(said.index, phases))
+    assert "100%  bc: update 40 of 40" in said and "all finite" in said
+
+
+def test_a_run_directory_is_whole(finished: Finished):
+    names = "plan.json data.json candidates.json estimates.json report.html report.json"
+    for name in names.split():
+        assert (finished.directory / name).is_file(), name
+    assert verify(finished.directory) == []
+    plan = json.loads((finished.directory / "plan.json").read_text())["plan"]
+    assert plan["algorithms"] == {"bc": {"hidden": [[8]], "batch_size": [16]}}
+    assert (plan["updates"], plan["chunk"], plan["tabular"]) == (40, 2, False)
+    report = json.loads((finished.directory / "report.json").read_text())
+    commands = [command["line"] for command in report["reproduce"]["commands"]]
+    assert commands[0].startswith(f"stitchrl run {finished.log} --algorithms bc")
+
+
+def test_the_same_run_again_is_only_shown(finished: Finished):
+    result = call(*finished.words, "--out", finished.directory, "--json")
+    assert result.exit_code == 0
+    assert "was finished before" in result.stderr
+    said = document(result)
+    assert said["certification_uses"] == 1
+    assert said["report"] == f"{finished.directory}/report.html"
+    assert said["decision"] in ("cannot_say", "collect_more_data", "do_not_deploy", "pilot")
+    assert [v["policy"] for v in said["verdicts"]][:2] == ["bc", "bc at 10%"]
+
+
+def test_another_plan_in_the_same_directory_is_refused(finished: Finished):
+    result = call(*finished.words, "--margin", "0.1", "--out", finished.directory)
+    assert result.exit_code == 3
+    assert "holds a run with another plan" in result.stderr
+
+
+def test_a_required_verdict_that_is_not_reached_exits_with_1(finished: Finished):
+    words = [*finished.words, "--out", finished.directory, "--require", "deploy"]
+    assert call(*words).exit_code == 1
+
+
+def test_a_policy_can_be_judged_without_training(finished: Finished, tmp_path):
+    words = ["run", finished.log, "--algorithms", "none", "--policy", "uniform", "--json"]
+    result = call(
+        *words, "--policy", finished.directory / "policy", "--out", tmp_path / "r"
+    )
+    assert result.exit_code == 0, result.output
+    said = document(result)
+    names = {verdict["policy"] for verdict in said["verdicts"]}
+    assert names == {"uniform", "run/policy"}
+    assert not (tmp_path / "r" / "members").exists()
+
+
+def test_a_log_with_errors_is_refused_with_findings(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "episode,observation.x,action,reward,terminated,propensity\n"
+        "1,0.5,a,1,1,0.5\n2,0.1,b,0,1,-0.5\n"
+    )
+    result = call("run", log, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 3
+    found = document(result)["error"]["findings"]
+    wrong = [finding for finding in found if finding["rows"] == [1]]
+    assert wrong and "propensity" in wrong[0]["message"].lower()
+    assert wrong[0]["message"] in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_log_says_what_is_there(tmp_path):
+    (tmp_path / "visits.csv").write_text("a\n1\n")
+    result = call("run", tmp_path / "visit.csv")
+    assert result.exit_code == 3
+    assert "There is no file" in result.stderr
+    assert "Did you mean 'visits.csv'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--algorithms", "icq"], "'icq' does not fit this log or does not exist. Did you"),
+        (["-o", "iql.expectile"], "must look like iql.expectile=.7,.9"),
+        (
+            ["-o", "bc.hiden=8"],
+            "'bc' has no hyper-parameter 'hiden'. Did you mean 'hidden'?",
+        ),
+        (
+            ["-o", "iql.expectile=.7"],
+            "no algorithm of this run is meant. There are: 'bc', 'all'.",
+        ),
+        (
+            ["-o", "all.hiden=8"],
+            "no algorithm of this run is meant. Did you mean 'hidden'?",
+        ),
+        (["--policy", "nowhere"], "'nowhere' is no policy: give 'uniform' or the path"),
+        (["--discount", "2"], "'discount' of the plan should be less than or equal to 1"),
+        (["--plan", "nowhere.toml"], "There is no plan file 'nowhere.toml'."),
+    ],
+)
+def test_wrong_usage_exits_with_2(log, tmp_path, words, said):
+    base = [] if "--algorithms" in words else SMALL
+    result = call("run", log, *base, *words, "--out", tmp_path / "run")
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_unknown_option_exits_with_2():
+    assert call("run", "log.csv", "--patients", "3").exit_code == 2
