@@ -74,7 +74,10 @@ def parts_below(limit: str) -> set[str]:
 
 # Part -> (parts of stitchrl it may import, modules from elsewhere it may not).
 NARROWER = {
-    "sources": ({"dataset", "validation", "findings", "spaces"}, {"jax", "optax"}),
+    "sources": (
+        {"dataset", "validation", "findings", "spaces", "artifacts"},
+        {"jax", "optax"},
+    ),
     "rollout": ({"policies", "spaces", "types"}, set()),
     "algorithms": (
         parts_below("algorithms") - {"sources", "problems"},

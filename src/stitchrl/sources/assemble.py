@@ -79,6 +79,7 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
 
 
 def require_same_length(columns: dict[str, Column], path: Path) -> None:
+    """Raise `DataError` naming every column and its length if they disagree."""
     lengths = {name: length(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         came = ", ".join(f"'{name}' has {count:,}" for name, count in lengths.items())

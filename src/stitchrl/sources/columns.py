@@ -42,6 +42,7 @@ def to_text(strings: np.ndarray) -> Text:
 
 
 def length(column: Column) -> int:
+    """Its number of rows."""
     return len(column.codes if isinstance(column, Text) else column)
 
 
