@@ -37,11 +37,13 @@ class Incident(NamedTuple):
 def find_incident(
     algorithm: Trainable, experience: Experience, run: Run, steps: int
 ) -> Incident:
-    """Replay `steps` updates from `run`, the last finite state of a member.
+    """Replay `steps` updates, and as many more, from `run`, a member's last finite state.
 
-    Raises `RuntimeError` if the replay stays finite.
+    More, because rounding differs between programs: replayed alone, a run that diverged at
+    the end of its chunk may overflow a little later. Raises `RuntimeError` if the replay
+    stays finite.
     """
-    flags = _finite_flags(algorithm, prepare(algorithm, experience), run, steps)
+    flags = _finite_flags(algorithm, prepare(algorithm, experience), run, 2 * steps)
     flags = {name: np.asarray(flag) for name, flag in flags.items()}
     bad = ~np.stack(list(flags.values()))
     if not bad.any():

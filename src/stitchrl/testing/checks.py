@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from stitchrl.algorithms.base import Algorithm
+from stitchrl.checkpoint import restore_tree, tree_to_bytes
 from stitchrl.population import rekeyed, unkeyed
 from stitchrl.spaces import Continuous, Masked
 from stitchrl.testing.subject import STEPS, Subject
-from stitchrl.train import probe
+from stitchrl.train import Run, probe
 
 TOLERANCE = 1e-4  # Where the same sums are taken in another order.
 
@@ -185,16 +186,23 @@ def runs_in_chunks_as_in_one_piece(subject: Subject) -> None:
 
 def resumes_from_saved_bytes(subject: Subject) -> None:
     """A run that was written down and read again goes on as if nothing had happened."""
+    run = subject.half(subject.first)
+    sentence = f"{subject.name}: a resumed run must be equal bit for bit, but"
+    for read in (
+        _through_plain_arrays(run, subject.other),
+        restore_tree(tree_to_bytes(run), subject.other),
+    ):
+        resumed = subject.half(read)
+        _assert_close(unkeyed(resumed), unkeyed(subject.trained[0]), sentence)
+
+
+def _through_plain_arrays(run: Run, like: Run) -> Run:
     file = io.BytesIO()
-    run = unkeyed(subject.half(subject.first))
-    np.savez(file, *map(np.asarray, jax.tree.leaves(run)))
+    np.savez(file, *map(np.asarray, jax.tree.leaves(unkeyed(run))))
     file.seek(0)
     with np.load(file) as saved:
         leaves = [jnp.asarray(saved[name]) for name in saved.files]
-    read = jax.tree.unflatten(jax.tree.structure(unkeyed(subject.other)), leaves)
-    resumed = subject.half(rekeyed(read, subject.other))
-    sentence = f"{subject.name}: a resumed run must be equal bit for bit, but"
-    _assert_close(unkeyed(resumed), unkeyed(subject.trained[0]), sentence)
+    return rekeyed(jax.tree.unflatten(jax.tree.structure(unkeyed(like)), leaves), like)
 
 
 def does_not_mind_the_order_of_a_batch(subject: Subject) -> None:

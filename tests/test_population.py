@@ -1,0 +1,206 @@
+"""A population is its members: alone, padded, stopped, resumed, on one device or two."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stitchrl import population
+from stitchrl.algorithms.bc import BC
+from stitchrl.algorithms.iql import IQL
+from stitchrl.checkpoint import restore_tree, tree_to_bytes
+from stitchrl.experience import Experience
+from stitchrl.population import (
+    Members,
+    advance_members,
+    all_finite,
+    by_program,
+    for_each_member,
+    gathered,
+    member,
+    spread,
+    stack,
+    start_members,
+    train_population,
+    unkeyed,
+)
+from stitchrl.testing import small_log
+from stitchrl.train import train
+
+TINY: dict[str, Any] = {"hidden": (8,), "batch_size": 16}
+ALGORITHMS = [
+    IQL(**TINY),
+    IQL(**TINY, expectile=0.9, learning_rate=1e-3),
+    IQL(**TINY, discount=0.5, target_rate=0.1, inverse_temperature=1.0),
+]
+KEYS = [*jax.random.split(jax.random.key(0), 3)]
+
+
+@pytest.fixture(scope="module")
+def experience() -> Experience:
+    return Experience.of(small_log("continuous"))
+
+
+@pytest.fixture(scope="module")
+def members(experience: Experience) -> Members:
+    return start_members(ALGORITHMS, experience, KEYS)
+
+
+def plain(members: Members) -> Any:
+    return gathered(members._replace(runs=unkeyed(members.runs)))
+
+
+def assert_same_bits(left: Any, right: Any) -> None:
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def assert_members_are_lone_runs(states: Any, experience: Experience, steps: int) -> None:
+    for index, (algorithm, key) in enumerate(zip(ALGORITHMS, KEYS)):
+        alone, _ = train(algorithm, experience, key, steps)
+        one = member(states, index)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), one, alone)
+
+
+def test_members_are_lone_runs(experience: Experience, members: Members):
+    after, metrics, went = advance_members(members, experience, 4)
+    assert went.tolist() == after.active.tolist() == [True] * 3
+    assert after.runs.step.tolist() == [4, 4, 4]
+    assert_members_are_lone_runs(gathered(after.runs.state), experience, 4)
+    for index, (algorithm, key) in enumerate(zip(ALGORITHMS, KEYS)):
+        alone = train(algorithm, experience, key, 4)[1]
+        for name, value in alone.items():
+            assert metrics[name][index] == pytest.approx(float(value), rel=1e-3, abs=1e-4)
+
+
+def test_training_them_all_is_the_same(experience: Experience, members: Members):
+    states = train_population(ALGORITHMS, experience, KEYS, 4)
+    after, _, _ = advance_members(members, experience, 4)
+    assert_same_bits(states, gathered(after.runs.state))
+
+
+def test_chunks_and_resumed_members_are_equal_bit_for_bit(
+    experience: Experience, members: Members
+):
+    whole, _, _ = advance_members(members, experience, 4)
+    half, _, _ = advance_members(members, experience, 2)
+    data = tree_to_bytes(half)
+    on, _, _ = advance_members(half, experience, 2)
+    assert_same_bits(plain(on), plain(whole))
+    other = start_members(ALGORITHMS, experience, KEYS[::-1])
+    resumed, _, _ = advance_members(spread(restore_tree(data, other)), experience, 2)
+    assert_same_bits(plain(resumed), plain(whole))
+
+
+def test_a_member_that_stops_being_finite_keeps_its_state_and_troubles_nobody(
+    experience: Experience, members: Members
+):
+    healthy, healthy_metrics, _ = advance_members(members, experience, 4)
+    ill = dataclasses.replace(ALGORITHMS[1], learning_rate=float("nan"))
+    algorithms = stack([ALGORITHMS[0], ill, ALGORITHMS[2]])
+    changed = spread(members._replace(algorithms=algorithms))
+    after, metrics, went = advance_members(changed, experience, 4)
+    assert went.tolist() == after.active.tolist() == [True, False, True]
+    assert after.runs.step.tolist() == [4, 0, 4]
+    assert_same_bits(member(plain(after).runs, 1), member(plain(members).runs, 1))
+    for index in (0, 2):
+        one, same = (member(plain(m).runs, index) for m in (after, healthy))
+        assert_same_bits(one, same)
+        for name, value in metrics.items():
+            assert value[index] == healthy_metrics[name][index]
+
+    # And it stays where it is, while the others go on.
+    later, metrics, went = advance_members(after, experience, 4)
+    assert went.tolist() == [True, False, True] and later.runs.step.tolist() == [8, 0, 8]
+    assert_same_bits(member(plain(later).runs, 1), member(plain(members).runs, 1))
+    assert all(np.isnan(value[1]) for value in metrics.values())
+    assert all(np.isfinite(value[0]) for value in metrics.values())
+
+
+def test_padding_repeats_the_first_and_is_inactive(
+    experience: Experience, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(population, "devices", lambda: jax.devices() * 2)
+    monkeypatch.setattr(population, "spread", lambda members: members)
+    padded = start_members(ALGORITHMS, experience, KEYS)
+    assert padded.active.tolist() == [True, True, True, False]
+    assert_same_bits(member(plain(padded).runs, 3), member(plain(padded).runs, 0))
+    even = start_members(ALGORITHMS[:2], experience, KEYS)
+    assert even.active.tolist() == [True, True]
+
+
+def test_only_runs_that_differ_in_floats_share_a_program():
+    wide = IQL(hidden=(16,), batch_size=16)
+    mixed = [ALGORITHMS[0], BC(**TINY), wide, ALGORITHMS[1], BC(**TINY, learning_rate=1.0)]
+    assert by_program(mixed) == [[0, 3], [1, 4], [2]]
+    with pytest.raises(ValueError, match="these differ in a class or in an int"):
+        stack([ALGORITHMS[0], wide])
+    stacked = stack(ALGORITHMS)
+    np.testing.assert_allclose(stacked.expectile, [0.7, 0.9, 0.7])
+    assert member(stacked, 1).learning_rate == np.float32(1e-3)
+    assert stacked.hidden == (8,)
+
+
+def shifted(tree: dict[str, jax.Array], shared: jax.Array) -> jax.Array:
+    return tree["x"] * 2 + shared
+
+
+def test_a_function_of_every_member():
+    found = for_each_member(shifted, {"x": jnp.arange(3.0)}, jnp.array(1.0))
+    np.testing.assert_array_equal(found, [1.0, 3.0, 5.0])
+
+
+@pytest.mark.parametrize("value", [1.0, jnp.inf, jnp.nan])
+def test_only_floating_point_leaves_are_asked_whether_they_are_finite(value: float):
+    tree = {"a": jnp.array([0.0, value]), "count": jnp.array(3), "key": jax.random.key(0)}
+    assert all_finite(tree) == np.isfinite(value)
+
+
+TWO_DEVICES = """
+import dataclasses, sys
+import jax, jax.numpy as jnp, numpy as np
+assert len(jax.devices()) == 2
+from stitchrl.algorithms.bc import BC
+from stitchrl.experience import Experience
+from stitchrl.population import *
+from stitchrl.population import member
+from stitchrl.testing import small_log
+from stitchrl.train import train
+experience = Experience.of(small_log("continuous"))
+algorithms = [BC(hidden=(8,), batch_size=16, learning_rate=x) for x in (1e-3, 1e-2, 3e-3)]
+keys = [*jax.random.split(jax.random.key(0), 3)]
+members = start_members(algorithms, experience, keys)
+assert members.active.tolist() == [True, True, True, False]
+rates = members.algorithms.learning_rate.at[2].set(jnp.nan)
+ill = dataclasses.replace(members.algorithms, learning_rate=rates)
+for algorithms_, expected in ((members.algorithms, [1, 1, 1, 0]), (ill, [1, 1, 0, 0])):
+    now = spread(members._replace(algorithms=algorithms_))
+    for steps in (4, 8):
+        now, metrics, went = advance_members(now, experience, 4)
+        assert went.tolist() == expected == now.active.tolist(), went
+        assert now.runs.step.tolist() == [steps * e for e in expected]
+    states = gathered(now.runs.state)
+    for i in range(sum(expected)):
+        alone, _ = train(algorithms[i], experience, keys[i], 8)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
+                     member(states, i), alone)
+trained = train_population(algorithms, experience, keys, 4)
+assert all(leaf.shape[0] == 3 for leaf in jax.tree.leaves(trained))
+print("equal on two devices")
+"""
+
+
+def test_two_host_devices_give_the_same_members():
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+    }
+    command = [sys.executable, "-W", "error", "-c", TWO_DEVICES]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert finished.stdout == "equal on two devices\n"

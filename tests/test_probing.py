@@ -1,0 +1,129 @@
+"""Held-out numbers: losses, and what critics promise for the policy's actions."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stitchrl.algorithms.bc import BC
+from stitchrl.algorithms.double_dqn import DoubleDQN
+from stitchrl.algorithms.iql import IQL
+from stitchrl.experience import Experience
+from stitchrl.networks import MLP, ActionTable, Critic, Critics, Linear
+from stitchrl.normalizer import Normalizer, RewardTransform
+from stitchrl.policies import Categorical, Deterministic, Greedy
+from stitchrl.population import for_each_member, stack
+from stitchrl.probing import Probe, make_probe, measure, value_of
+from stitchrl.spaces import Masked
+from stitchrl.testing import small_log
+from stitchrl.train import start
+
+KEY = jax.random.key(0)
+TINY: dict[str, Any] = {"hidden": (8,), "batch_size": 16}
+IDENTITY = Normalizer.identity(2)
+
+
+def test_a_probe_is_a_sample_of_held_out_rows_and_starts():
+    log = small_log("discrete")
+    whole = make_probe(log, IDENTITY, seed=1)
+    assert whole.batch.reward.shape == (512,) and whole.starts.shape == (64, 2)
+    expected = Experience.of(log).transitions.reward
+    np.testing.assert_array_equal(np.sort(whole.batch.reward), np.sort(expected))
+    first = log.observation[log.first_row]
+    np.testing.assert_array_equal(np.sort(whole.starts, axis=0), np.sort(first, axis=0))
+    few = make_probe(log, IDENTITY, seed=1, size=10)
+    assert few.batch.reward.shape == (10,) and few.starts.shape == (10, 2)
+    assert set(np.asarray(few.batch.reward).tolist()) <= set(np.asarray(expected).tolist())
+    assert len(set(np.asarray(few.batch.reward).tolist())) == 10  # Without replacement.
+    other = make_probe(log, IDENTITY, seed=2, size=10)
+    assert few.batch.reward.tolist() != other.batch.reward.tolist()
+
+
+def test_a_probe_is_scaled_as_training_is():
+    log = small_log("masked")
+    normalizer = Normalizer(jnp.array([1.0, -1.0]), jnp.array([2.0, 4.0]))
+    probe = make_probe(log, normalizer, RewardTransform(scale=3.0, shift=1.0), seed=1)
+    plain = make_probe(log, IDENTITY, seed=1)
+    np.testing.assert_allclose(probe.batch.reward, 3 * plain.batch.reward + 1, rtol=1e-5)
+    for scaled, raw in (
+        (probe.starts, plain.starts),
+        (probe.batch.observation, plain.batch.observation),
+    ):
+        assert isinstance(scaled, Masked)
+        expected = (raw.features - jnp.array([[1.0, -1.0]])) / jnp.array([[2.0, 4.0]])
+        np.testing.assert_allclose(scaled.features, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(scaled.allowed, raw.allowed)
+
+
+def tables(*rows: list[float]) -> Critics:
+    def table(bias: jax.Array) -> ActionTable:
+        return ActionTable(MLP((Linear(jnp.zeros((1, bias.shape[0])), bias),)))
+
+    return Critics(jax.vmap(table)(jnp.array(rows)))
+
+
+def test_values_of_discrete_policies_are_exact():
+    critics = tables([1.0, 5.0, 3.0], [2.0, 4.0, 9.0])  # Least 1, 4, 3; mean 1½, 4½, 6.
+    free, closed = jnp.zeros((1, 1)), jnp.array([[True, True, False]])
+    logits = jnp.log(jnp.array([1.0, 2.0, 1.0]))
+    softmax = Categorical(ActionTable(MLP((Linear(jnp.zeros((1, 3)), logits),))))
+    np.testing.assert_allclose(value_of(critics, softmax, free, KEY), [3.0], rtol=1e-6)
+    np.testing.assert_allclose(value_of(critics, Greedy(critics), free, KEY), [3.0])
+    masked = Masked(free, closed)
+    np.testing.assert_allclose(value_of(critics, softmax, masked, KEY), [3.0], rtol=1e-6)
+    np.testing.assert_allclose(value_of(critics, Greedy(critics), masked, KEY), [4.0])
+
+
+def test_values_of_continuous_policies_are_at_their_samples():
+    def critic(slope: jax.Array) -> Critic:
+        weight = jnp.stack([jnp.zeros(()), slope])[:, None]
+        return Critic(MLP((Linear(weight, jnp.zeros(1)),)))
+
+    critics = Critics(jax.vmap(critic)(jnp.array([2.0, 3.0])))
+    policy = Deterministic(MLP((Linear(jnp.ones((1, 1)), jnp.zeros(1)),)))
+    s = jnp.array([[0.5], [-0.5]])
+    expected = [2 * np.tanh(0.5), -3 * np.tanh(0.5)]  # The minimum of 2 a and 3 a.
+    np.testing.assert_allclose(value_of(critics, policy, s, KEY), expected, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def probe() -> Probe:
+    return make_probe(small_log("discrete"), IDENTITY, seed=1, size=32)
+
+
+def test_what_is_measured(probe: Probe):
+    iql = IQL(**TINY)
+    state = start(iql, Experience.of(small_log("discrete")), KEY).state
+    metrics = measure((iql, state), probe)
+    losses = {name for name in metrics if name.startswith("held_out/")}
+    assert metrics.keys() - losses == {"q/logged", "q/policy", "own_estimate"}
+    critics, policy, batch = state.critics.network, state.actor.network, probe.batch
+    loss, _ = iql.critic_loss(critics, state.value.network, batch)
+    assert metrics["held_out/critics/loss"] == pytest.approx(float(loss), rel=1e-5)
+    row = np.asarray(jax.vmap(critics.row)(batch.observation)).min(axis=1)
+    logged = row[np.arange(32), batch.action].mean()
+    assert metrics["q/logged"] == pytest.approx(logged, rel=1e-5)
+    for name, place in (("q/policy", batch.observation), ("own_estimate", probe.starts)):
+        q = np.asarray(jax.vmap(critics.row)(place)).min(axis=1)
+        log_prob = jax.vmap(jax.vmap(policy.log_prob, (None, 0)), (0, None))
+        share = np.exp(log_prob(place, jnp.arange(4)))
+        assert metrics[name] == pytest.approx((share * q).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_without_critics_there_is_nothing_to_promise(probe: Probe):
+    bc = BC(**TINY)
+    state = start(bc, Experience.of(small_log("discrete")), KEY).state
+    assert measure((bc, state), probe).keys() == {"held_out/actor/loss"}
+
+
+def test_all_members_are_measured_at_once(probe: Probe):
+    algorithms = [DoubleDQN(**TINY, discount=gamma) for gamma in (0.5, 0.9)]
+    experience = Experience.of(small_log("discrete"))
+    states = [start(a, experience, KEY).state for a in algorithms]
+    together = for_each_member(measure, (stack(algorithms), stack(states)), probe)
+    for index, pair in enumerate(zip(algorithms, states)):
+        for name, value in measure(pair, probe).items():
+            assert together[name][index] == pytest.approx(float(value), rel=1e-4, abs=1e-5)
+    assert together["q/policy"][0] >= together["q/logged"][0]  # Greedy is best.
