@@ -90,7 +90,7 @@ class Judge:
         networks = NetworkValues(
             self.dataset, discount=self.discount, updates=self.updates, seed=self.seed
         )
-        return [*networks.evaluate(requests)]
+        return [*networks.evaluate(requests, in_full=self.certified)]
 
     def _one(
         self, request: Request, fitted: FittedValue | None, refusals: tuple[Refusal, ...]

@@ -54,14 +54,31 @@ class NetworkValues:
 
     def rank(self, requests: list[Request]) -> list[float]:
         """Point estimates, cross-fitted in two folds."""
+        if not requests:
+            return []
         acting = [self._acting(request, "value") for request in requests]
         return [float(values.mean()) for values in self._fit(acting)]
 
-    def evaluate(self, requests: list[Request]) -> list[FittedValue]:
-        """Three completions for discrete actions, one for continuous; bits if discrete.
+    def evaluate(
+        self, requests: list[Request], *, in_full: int | None = None
+    ) -> list[FittedValue]:
+        """Of the first `in_full` requests (None: all) everything, of others the value.
 
-        Without intervals: refits of networks on resamples would take too long.
+        Everything is three completions and the bits, for discrete actions. Without
+        intervals: refits of networks on resamples would take too long.
         """
+        full = len(requests) if in_full is None else in_full
+        rest = [
+            FittedValue(
+                Completions(float("nan"), value, float("nan")),
+                interval=None,
+                unseen_share=self._unseen_share(request) if self.is_discrete else None,
+            )
+            for request, value in zip(requests[full:], self.rank(requests[full:]))
+        ]
+        return [*self._in_full(requests[:full]), *rest]
+
+    def _in_full(self, requests: list[Request]) -> list[FittedValue]:
         names = COMPLETIONS if self.is_discrete else ("value",)
         acting = [self._acting(r, name) for r in requests for name in names]
         fitted = [float(values.mean()) for values in self._fit(acting)]
