@@ -272,5 +272,5 @@ def test_an_interrupted_episode_is_shown_with_its_rows():
 
 
 def test_unknown_columns_are_refused():
-    with pytest.raises(TypeError, match="colour"):
-        create(colour=CODE)
+    with pytest.raises(TypeError, match="color"):
+        create(color=CODE)
