@@ -95,15 +95,15 @@ def test_a_missing_log_says_what_is_there(tmp_path):
         (["--algorithms", "icq"], "'icq' does not fit this log or does not exist. Did you"),
         (["-o", "iql.expectile"], "must look like iql.expectile=.7,.9"),
         (
-            ["-o", "bc.hiden=8"],
-            "'bc' has no hyper-parameter 'hiden'. Did you mean 'hidden'?",
+            ["-o", "bc.hiddens=8"],
+            "'bc' has no hyper-parameter 'hiddens'. Did you mean 'hidden'?",
         ),
         (
             ["-o", "iql.expectile=.7"],
             "no algorithm of this run is meant. There are: 'bc', 'all'.",
         ),
         (
-            ["-o", "all.hiden=8"],
+            ["-o", "all.hiddens=8"],
             "no algorithm of this run is meant. Did you mean 'hidden'?",
         ),
         (["--policy", "nowhere"], "'nowhere' is no policy: give 'uniform' or the path"),

@@ -81,14 +81,14 @@ def _training() -> str:
     """Two members learn for a few updates, in one program over all devices."""
     import jax
 
-    from stitchrl.algorithms import IQL
+    from stitchrl.algorithms import BC
     from stitchrl.experience import Experience
     from stitchrl.population import advance_members, gathered, start_members
     from stitchrl.testing import small_log
     from stitchrl.train import prepare
 
     experience = Experience.of(small_log("discrete"))
-    members = [IQL(hidden=(8, 8), batch_size=16)] * 2
+    members = [BC(hidden=(8, 8), batch_size=16)] * 2
     keys = [jax.random.key(seed) for seed in range(2)]
     started = start_members(members, experience, keys)
     data = prepare(members[0], experience)

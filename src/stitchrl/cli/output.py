@@ -47,7 +47,7 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json_to_bytes(value).decode())
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """45 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
@@ -57,7 +57,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def size(count: float) -> str:
+def size(count: int | float) -> str:
     """512 B, 3.2 MB, 1.5 GB: multiples of 1000."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:

@@ -46,7 +46,7 @@ def planned(
     entries["log"] = str(log.absolute())
     entries |= _algorithms(algorithms, entries, dataset.spec)
     entries["algorithms"] = _with_options(entries["algorithms"], options, dataset.spec)
-    if "updates" in entries and "chunk" not in entries:
+    if isinstance(entries.get("updates"), int) and "chunk" not in entries:
         entries["chunk"] = chunk_of(entries["updates"])
     return _checked(entries, file), dataset
 

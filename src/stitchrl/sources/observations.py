@@ -111,7 +111,8 @@ def _wanted(
             for pattern in mapping.observation
             for name in _spelled_out(pattern, source, feature_names)
         ]
-    if mapping.observation and states is None:
+    is_optional = "state_id" in mapping.conventional
+    if mapping.observation and states is None and not is_optional:
         changes["state_id"] = None
     if choices is None:
         changes["valid_actions"] = []
