@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.filtered_bc import FilteredBC
-from stitchrl.algorithms.iql import IQL
 from stitchrl.experience import Experience
 from stitchrl.guard import Incident, find_incident, rows_of_update
 from stitchrl.population import advance_members, member, start_members
@@ -71,10 +71,11 @@ def test_updates_are_counted_over_the_whole_run(experience: Experience):
 
 
 def test_only_what_is_hurt_is_named(experience: Experience):
-    """The actor's rate spoils the actor alone."""
-    iql = IQL(hidden=(8,), batch_size=16, total_updates=0.0)  # Its cosine divides by it.
-    incident = find_incident(iql, experience, start(iql, experience, KEY), STEPS)
-    assert incident.update == 0 and incident.quantities == ("actor",)
+    """The first update of the critics does not hear of the spoiled imitation."""
+    bcq = DiscreteBCQ(hidden=(8,), batch_size=16, logit_weight=float("inf"))
+    incident = find_incident(bcq, experience, start(bcq, experience, KEY), STEPS)
+    assert incident.update == 0
+    assert incident.quantities == ("imitation", "imitation/loss")
 
 
 def test_a_member_of_a_population_is_replayed_alone(experience: Experience):

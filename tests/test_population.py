@@ -13,7 +13,7 @@ import pytest
 
 from stitchrl import population
 from stitchrl.algorithms.bc import BC
-from stitchrl.algorithms.iql import IQL
+from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.checkpoint import restore_tree, tree_to_bytes
 from stitchrl.experience import Experience
 from stitchrl.population import (
@@ -35,16 +35,16 @@ from stitchrl.train import train
 
 TINY: dict[str, Any] = {"hidden": (8,), "batch_size": 16}
 ALGORITHMS = [
-    IQL(**TINY),
-    IQL(**TINY, expectile=0.9, learning_rate=1e-3),
-    IQL(**TINY, discount=0.5, target_rate=0.1, inverse_temperature=1.0),
+    DoubleDQN(**TINY),
+    DoubleDQN(**TINY, learning_rate=1e-3),
+    DoubleDQN(**TINY, discount=0.5, target_rate=0.1),
 ]
 KEYS = [*jax.random.split(jax.random.key(0), 3)]
 
 
 @pytest.fixture(scope="module")
 def experience() -> Experience:
-    return Experience.of(small_log("continuous"))
+    return Experience.of(small_log("discrete"))
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +135,13 @@ def test_padding_repeats_the_first_and_is_inactive(
 
 
 def test_only_runs_that_differ_in_floats_share_a_program():
-    wide = IQL(hidden=(16,), batch_size=16)
+    wide = DoubleDQN(hidden=(16,), batch_size=16)
     mixed = [ALGORITHMS[0], BC(**TINY), wide, ALGORITHMS[1], BC(**TINY, learning_rate=1.0)]
     assert by_program(mixed) == [[0, 3], [1, 4], [2]]
     with pytest.raises(ValueError, match="these differ in a class or in an int"):
         stack([ALGORITHMS[0], wide])
     stacked = stack(ALGORITHMS)
-    np.testing.assert_allclose(stacked.expectile, [0.7, 0.9, 0.7])
+    np.testing.assert_allclose(stacked.discount, [0.99, 0.99, 0.5])
     assert member(stacked, 1).learning_rate == np.float32(1e-3)
     assert stacked.hidden == (8,)
 
@@ -196,8 +196,9 @@ print("equal on two devices")
 
 
 def test_two_host_devices_give_the_same_members():
+    flags = os.environ.get("XLA_FLAGS", "")
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=2",
         "JAX_PLATFORMS": "cpu",
     }
     command = [sys.executable, "-W", "error", "-c", TWO_DEVICES]
