@@ -1,20 +1,23 @@
 """The replay names the update, the quantities and the source rows."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.filtered_bc import FilteredBC
-from stitchrl.experience import Experience
+from stitchrl.experience import Experience, Transition
 from stitchrl.guard import Incident, find_incident, rows_of_update
 from stitchrl.population import advance_members, member, start_members
 from stitchrl.testing import small_log
 from stitchrl.train import Run, keys_of, start
+from stitchrl.tree import hyperparameters
 
 STEPS = 8
 DQN = DoubleDQN(hidden=(8,), batch_size=16)
@@ -97,6 +100,36 @@ def test_rows_of_what_an_algorithm_prepared(experience: Experience):
     cutoff = np.sort(np.asarray(experience.episode_return)[::8])[-3]
     assert (np.asarray(experience.episode_return)[rows] >= cutoff).all()
     assert len(set(rows.tolist())) > 16
+
+
+class Weighed(NamedTuple):
+    transition: Transition
+    weight: jax.Array
+
+
+@hyperparameters
+class WeighedBC(BC):
+    """Its batches hold transitions, and something else."""
+
+    def sample(self, data, key):
+        return Weighed(super().sample(data, key), jnp.ones(self.batch_size))
+
+
+@hyperparameters
+class BlindBC(BC):
+    """Its batches hold no rewards."""
+
+    def sample(self, data, key):
+        return super().sample(data, key).observation
+
+
+def test_rows_of_batches_of_another_form(experience: Experience):
+    run = start(DQN, experience, KEY)
+    expected = [1000 + row for row in drawn_rows(run, 5, experience.size)]
+    weighed = WeighedBC(hidden=(8,), batch_size=16)
+    assert rows_of_update(weighed, experience, run, 5).tolist() == expected
+    blind = BlindBC(hidden=(8,), batch_size=16)
+    assert rows_of_update(blind, experience, run, 5).tolist() == []
 
 
 def test_a_replay_that_stays_finite_says_so(experience: Experience):

@@ -25,7 +25,7 @@ class Incident(NamedTuple):
     batch_size: int
 
     def __str__(self) -> str:
-        rows = ", ".join(map(str, self.rows))
+        rows = ", ".join(map(str, self.rows)) or "unknown"
         return (
             f"stopped: {', '.join(self.quantities)} became infinite or undefined at update "
             f"{self.update:,} (its batch of {self.batch_size} began with source rows "
@@ -76,10 +76,13 @@ def rows_of_update(
 ) -> np.ndarray:
     """int (batch,): the source rows that update number `update` of this run was given.
 
-    Samplers only index columns, so drawing from a column of row numbers tells them.
+    Samplers only index columns, so drawing from a column of row numbers tells them. Empty
+    if the batch has no column of rewards.
     """
     transitions: Transition = experience.transitions._replace(reward=experience.row)
     numbered = dataclasses.replace(experience, transitions=transitions)
     sample_key, _ = keys_of(run.key, update)
     batch = algorithm.sample(prepare(algorithm, numbered), sample_key)
-    return np.asarray(batch.reward)
+    paths, _ = jax.tree_util.tree_flatten_with_path(batch)
+    names = {jax.tree_util.keystr(path[-1:], simple=True): leaf for path, leaf in paths}
+    return np.ravel(names["reward"]) if "reward" in names else np.zeros(0, np.int32)
