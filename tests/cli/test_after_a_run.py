@@ -6,6 +6,10 @@ import shutil
 import pytest
 from cli.conftest import SMALL, Finished, call, document
 
+from stitchrl.artifacts import save_sealed
+from stitchrl.problems import icu_sepsis
+from stitchrl.sources import write_table
+
 
 @pytest.fixture
 def copied(finished: Finished, tmp_path):
@@ -26,6 +30,18 @@ def test_training_alone_ranks_and_resuming_judges(log, tmp_path):
     assert result.exit_code == 0, result.output
     assert document(result)["certification_uses"] == 1
     assert (out / "members" / "000" / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_another_machine_needs_permission(log, tmp_path):
+    out = tmp_path / "run"
+    assert call("train", log, *SMALL, "--out", out).exit_code == 0
+    plan = json.loads((out / "plan.json").read_text())
+    plan["machine"]["processor"] = "another"
+    save_sealed(out, {"plan.json": json.dumps(plan).encode()})
+    result = call("resume", out)
+    assert result.exit_code == 3
+    assert "processor was 'another'" in result.stderr
+    assert call("resume", out, "--allow-different-threads").exit_code == 0
 
 
 def test_training_prints_a_table(log, tmp_path):
@@ -86,10 +102,6 @@ def test_another_log_under_the_same_name_is_refused(finished: Finished, copied, 
     shutil.copy(finished.log, log)
     plan = copied / "plan.json"
     text = plan.read_text().replace(str(finished.log), str(log))
-    from stitchrl.artifacts import save_sealed
-    from stitchrl.problems import icu_sepsis
-    from stitchrl.sources import write_table
-
     save_sealed(copied, {"plan.json": text.encode()})
     write_table(icu_sepsis.load().simulate(300, seed=1), log)
     result = call("evaluate", copied)

@@ -66,6 +66,24 @@ def test_a_policy_can_be_judged_without_training(finished: Finished, tmp_path):
     assert not (tmp_path / "r" / "members").exists()
 
 
+def test_a_policy_in_columns_of_the_log_is_judged(tmp_path):
+    log = tmp_path / "log.csv"
+    header = "state_id,action,reward,terminated,propensity,policy_probability."
+    rows = [
+        f"{i % 2},{'ab'[i % 3 > 0]},{int(i % 3 > 0)},1,{(1 + (i % 3 > 0)) / 3:.6f},0,1"
+        for i in range(600)
+    ]
+    log.write_text(header + "a,policy_probability.b\n" + "\n".join(rows) + "\n")
+    words = ["run", log, "--algorithms", "none", "--policy-columns", "--horizon", "1"]
+    result = call(*words, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    (verdict,) = document(result)["verdicts"]
+    # 400 of 600 rounds did b, with probability 2/3 each, and all of those were worth 1.
+    assert verdict["policy"] == "policy columns"
+    assert verdict["estimate"]["value"] == pytest.approx(1.0)
+    assert not (tmp_path / "run" / "policy").exists()
+
+
 def test_a_log_with_errors_is_refused_with_findings(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text(

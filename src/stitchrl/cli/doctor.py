@@ -74,7 +74,7 @@ def _tried(check: Callable[[], str]) -> str:
 def _products() -> str:
     from stitchrl.job.dry_run import matmul_rate
 
-    return f"{matmul_rate() / 1e9:,.0f} GFLOP/s in float32, on one device"
+    return f"{matmul_rate() / 1e9:,.0f} GFLOP/s in float32 on each device"
 
 
 def _training() -> str:

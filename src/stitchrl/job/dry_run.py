@@ -16,8 +16,8 @@ from stitchrl.splits import SHARES
 from stitchrl.train import prepare, start
 
 # Measured on two CPU cores: what a whole update reaches of the rate of its matrix
-# products, what it takes beside them, and compiling a program.
-EFFICIENCY, SECONDS_PER_UPDATE, SECONDS_PER_PROGRAM = 0.6, 1e-4, 6.0
+# products, what it takes beside them, and compiling what a program needs.
+EFFICIENCY, SECONDS_PER_UPDATE, SECONDS_PER_PROGRAM = 0.9, 1e-4, 5.0
 FQE_WIDTH, FQE_BATCH, DRAWS = 64, 256, 10
 SAMPLE_EPISODES = 64
 
@@ -38,7 +38,7 @@ class Forecast(NamedTuple):
 
     programs: tuple[Program, ...]
     devices: int
-    flops_per_second: float  # Of matrix products, measured just now on one device.
+    flops_per_second: float  # Of matrix products, measured just now on each device.
     data_bytes: int  # The training split, as training holds it.
     checkpoint_bytes: int
     memory_bytes: int  # Data and states of the largest program.
@@ -87,24 +87,27 @@ def forecast(plan: Plan, dataset: Dataset) -> Forecast:
 
 
 def matmul_rate(width: int = 256, repeats: int = 5) -> float:
-    """Floating-point operations per second of `width`^3 products, best of `repeats`."""
+    """Floating-point operations per second and device of `width`^3 products.
+
+    All devices work at once, as in training; the best of `repeats`.
+    """
     steps = 200
 
     @jax.jit
-    def products(start: Any, weight: Any) -> Any:
+    def products(value: Any, weight: Any) -> Any:
         def step(value: Any, _: None) -> tuple[Any, None]:
             return jnp.tanh(value @ weight), None
 
-        return jax.lax.scan(step, start, None, length=steps)[0]
+        return jax.lax.scan(step, value, None, length=steps)[0]
 
-    value = jnp.full((width, width), 0.01, jnp.float32)
-    products(value, value).block_until_ready()
+    value = np.full((width, width), 0.01, np.float32)
+    values = [jax.device_put(value, device) for device in devices()]
     taken = []
-    for _ in range(repeats):
+    for _ in range(1 + repeats):  # The first one compiles.
         begun = time.perf_counter()
-        products(value, value).block_until_ready()
+        jax.block_until_ready([products(value, value) for value in values])
         taken.append(time.perf_counter() - begun)
-    return 2 * width**3 * steps / min(taken)
+    return 2 * width**3 * steps / min(taken[1:])
 
 
 def _program(

@@ -1,0 +1,63 @@
+"""JAX starts with the devices that a verb asked for, and only when it is needed."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stitchrl.cli import machine
+from stitchrl.devices import DEVICE_COUNT, thread_count
+
+DEVICES = """
+import json
+from stitchrl.cli import machine
+machine.prepare({threads})
+from stitchrl.cli import forecast, planning, summary, working
+import stitchrl.bundle, stitchrl.job.decisions, stitchrl.job.stages
+import jax
+print(json.dumps([len(jax.devices("cpu")), len(__import__("os").sched_getaffinity(0))]))
+"""
+LOADED = """
+import json, sys
+import stitchrl, stitchrl.cli
+loaded = "jax" in sys.modules
+stitchrl.IQL
+print(json.dumps([loaded, "jax" in sys.modules]))
+"""
+
+
+def printed(program: str, **environment: str):
+    """What a new process prints, as JSON."""
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | environment,
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def test_importing_does_not_load_jax():
+    assert printed(LOADED) == [False, True]
+
+
+def test_each_cpu_becomes_a_device_whatever_else_is_imported():
+    count = thread_count()
+    assert printed(DEVICES.format(threads=None), XLA_FLAGS="") == [count, count]
+    assert printed(DEVICES.format(threads=1), XLA_FLAGS="") == [1, 1]
+
+
+def test_what_the_user_said_in_xla_flags_stays():
+    flags = f"{DEVICE_COUNT}=3"
+    assert printed(DEVICES.format(threads=None), XLA_FLAGS=flags)[0] == 3
+
+
+def test_where_jax_runs_already_it_stays_as_it_is():
+    machine.prepare()
+    machine.prepare(thread_count())
+    with pytest.raises(RuntimeError, match="JAX has already started"):
+        machine.prepare(thread_count() + 1)
