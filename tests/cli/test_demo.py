@@ -50,6 +50,14 @@ def test_the_report_knows_the_truth(demo):
     assert document(result)["report"] == f"{out}/report.html"
 
 
+def test_the_verdict_stands_beside_the_truth(demo):
+    out, _ = demo
+    shown = call("resume", out).stdout
+    assert "In truth" in shown
+    clinicians = next(line for line in shown.splitlines() if "Clinicians" in line)
+    assert clinicians.split()[-2].startswith("0.78")
+
+
 def test_a_second_demo_shows_the_first(demo):
     out, first = demo
     result = call(*WORDS, "--out", out)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from stitchrl import artifacts
 from stitchrl.cli.output import print_json, results, say
+from stitchrl.report.format import Values
 from stitchrl.report.numbers import Estimate
 from stitchrl.report.schema import Report
 from stitchrl.verdict import Decision
@@ -97,25 +98,34 @@ def _subject(report: Report) -> str | None:
 
 
 def _table(report: Report) -> Table:
+    values = Values(report)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=True)
-    table.add_column("Policy", ratio=3)
-    table.add_column("Verdict", ratio=2)
-    table.add_column(f"{report.estimand.outcome}, 95 %", ratio=3, justify="right")
+    table.add_column("Policy", ratio=1)
+    table.add_column("Verdict", no_wrap=True)
+    table.add_column(f"{report.estimand.outcome}, 95 %", justify="right", max_width=24)
+    exact = {one.policy: one.value for one in report.truth.values} if report.truth else {}
+    if exact:
+        table.add_column("In truth", justify="right")
+
+    def add(name: str, label: str, word: Text, estimate: Estimate | None) -> None:
+        known = [values.value(exact.get(name))] if exact else []
+        table.add_row(label, word, _interval(values, estimate), *known)
+
     estimates = report.decide.estimates
     if estimates is not None:
-        table.add_row(report.behavior_label, "", _interval(estimates.behavior))
+        add("behavior", report.behavior_label, Text(""), estimates.behavior)
     for verdict in report.decide.verdicts:
-        if verdict.decision is Decision.EVALUATED:
-            continue
-        word, color = WORDS[verdict.decision]
-        label = report.policy(verdict.policy).label
-        table.add_row(label, Text(word, style=color), _interval(verdict.estimate))
+        if verdict.decision is not Decision.EVALUATED:
+            word, color = WORDS[verdict.decision]
+            label = report.policy(verdict.policy).label
+            add(verdict.policy, label, Text(word, style=color), verdict.estimate)
     return table
 
 
-def _interval(estimate: Estimate | None) -> str:
+def _interval(values: Values, estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.4g}"
-    return f"{estimate.value:.4g}  [{estimate.low:.4g}, {estimate.high:.4g}]"
+        return values.value(estimate.value)
+    low, high = values.value(estimate.low), values.value(estimate.high)
+    return f"{values.value(estimate.value)} [{low}, {high}]"
