@@ -243,9 +243,9 @@ def _stopping_rule(evidence: Evidence) -> str | None:
         episodes = expected_pilot(share, mean, error=ERROR)
         expected = f"If it is worth {best:.4g}, this takes at most about {episodes:,.0f}."
     return (
-        "After every pilot episode, bet on its return as `betting_capital` does, starting "
-        f"with 1. Adopt the policy when the capital against 'worth at most {high:.4g}' "
+        "Keep two betting scores, both starting at 1, and update them after every pilot "
+        f"episode. Adopt the policy when the score against 'worth at most {high:.4g}' "
         f"reaches {1 / ERROR:.0f}; withdraw it when that against 'worth at least "
         f"{low:.4g}' does. Either errs with probability at most {ERROR:.0%}, however "
-        "often one looks. " + expected
+        "often one looks (the scores: stitchrl.ope.planning.betting_capital). " + expected
     )
