@@ -1,0 +1,90 @@
+"""One part of `speed.py`, in a process of its own: updates per second of stitchrl."""
+
+import argparse
+import json
+import os
+
+import jax
+import numpy as np
+import speed_task as task
+
+from stitchrl import devices
+from stitchrl.algorithms import BC, CQL, IQL, TD3BC
+from stitchrl.dataset import Bounds, Dataset
+from stitchrl.experience import Experience
+from stitchrl.population import advance_members, start_members
+from stitchrl.train import advance, prepare, start
+
+ALGORITHMS = {"iql": IQL, "bc": BC, "td3_bc": TD3BC, "cql": CQL}
+CHUNK = {"iql": 100, "bc": 500, "td3_bc": 100, "cql": 5}  # Updates in one program.
+MORE = {"cql": {"action_samples": task.ACTION_SAMPLES}}
+
+
+def experience() -> Experience:
+    """The synthetic log, as training sees it."""
+    columns = task.synthetic_log()
+    bounds = Bounds(
+        names=tuple(f"a{i}" for i in range(task.ACTION)),
+        low=(-1.0,) * task.ACTION,
+        high=(1.0,) * task.ACTION,
+    )
+    truncated = np.zeros(task.ROWS, bool)
+    return Experience.of(Dataset.create(**columns, truncated=truncated, actions=bounds))
+
+
+def single(name: str, seconds: float, windows: int) -> dict:
+    """One run, with as many threads as JAX takes by itself."""
+    steps, algorithm = CHUNK[name], make(name)
+    data = prepare(algorithm, experience())
+    run = start(algorithm, data, jax.random.key(0))
+
+    def go() -> int:
+        nonlocal run
+        run, metrics = advance(algorithm, data, run, steps)
+        jax.block_until_ready((run.state, metrics))
+        return steps
+
+    return task.measured(go, seconds=seconds, windows=windows)
+
+
+def population(name: str, seconds: float, windows: int) -> dict:
+    """Several runs that differ in seed, dealt to one host device for each core."""
+    steps, algorithms = CHUNK[name] // 2, [make(name)] * task.MEMBERS
+    keys = [*jax.random.split(jax.random.key(0), task.MEMBERS)]
+    data = prepare(algorithms[0], experience())
+    members = start_members(algorithms, data, keys)
+
+    def go() -> int:
+        nonlocal members
+        members, metrics, went = advance_members(members, data, steps)
+        jax.block_until_ready((members.runs.state, metrics))
+        if not np.asarray(went).all():
+            raise SystemExit("A member stopped: its numbers were no longer finite.")
+        return steps * task.MEMBERS
+
+    return task.measured(go, seconds=seconds, windows=windows)
+
+
+def make(name: str):
+    """The algorithm with the sizes of the benchmark."""
+    sizes = {"hidden": task.HIDDEN, "batch_size": task.BATCH}
+    return ALGORITHMS[name](**sizes, **MORE.get(name, {}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("algorithm", choices=ALGORITHMS)
+    parser.add_argument("--population", action="store_true")
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--windows", type=int, required=True)
+    options = parser.parse_args()
+    if options.population:
+        devices.prepare(host_devices=devices.thread_count())
+    measure = population if options.population else single
+    result = measure(options.algorithm, options.seconds, options.windows)
+    result["flags"] = os.environ.get("XLA_FLAGS", "")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
