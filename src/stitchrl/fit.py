@@ -173,8 +173,11 @@ class _Group:
     def _explain(self, before: Members, index: int) -> None:
         run = self._run(before, index)
         algorithm = self.plans[index].algorithm
-        incident = find_incident(algorithm, self.experience, run, self.chunk)
-        self.stopped[index] = str(incident)
+        try:
+            incident = find_incident(algorithm, self.experience, run, self.chunk)
+            self.stopped[index] = str(incident)
+        except RuntimeError as error:  # The replay stayed finite.
+            self.stopped[index] = f"stopped by update {self.step + self.chunk:,}: {error}"
 
     def _run(self, members: Members, index: int) -> Run:
         """One member's run, with its own kind of key."""
