@@ -32,6 +32,9 @@ KEPT = ROOT / ".bench" / "speed"
 WINDOWS = 4  # Of each part, in each round.
 QUIET = 0.1  # Share of the CPUs that may be busy with something else.
 CORES = devices.thread_count()
+UNSET = (  # What would set threads or kernels from outside.
+    "XLA_FLAGS OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE"
+).split()
 
 
 class Part(NamedTuple):
@@ -91,9 +94,8 @@ def run(part: Part, seconds: float) -> dict[str, Any]:
     command = [sys.executable, str(HERE / program), *arguments]
     if part.share is not None:
         command += ["--seconds", str(seconds * part.share), "--windows", str(WINDOWS)]
-    unset = ("XLA_FLAGS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
-    kept = {name: value for name, value in os.environ.items() if name not in unset}
-    environment = {**kept, "JAX_PLATFORMS": "cpu", **part.environment}
+    inherited = {name: value for name, value in os.environ.items() if name not in UNSET}
+    environment = {**inherited, "JAX_PLATFORMS": "cpu", **part.environment}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True)
     if finished.returncode:
         raise SystemExit(f"{part.name} failed:\n{finished.stdout}{finished.stderr}")
@@ -191,7 +193,8 @@ def main() -> None:
         places = [KEPT / f"{number}-{part.name}.json" for number in range(ROUNDS)]
         rounds = [kept(place, expected) for place in places]
         if None in rounds:
-            raise SystemExit(f"Not written: {part.name} is missing. Run all parts.")
+            print(f"results/speed.json is not written: {part.name} is still to be run.")
+            return
         results[part.name] = rounds
     is_usual = seconds == parser.get_default("seconds")
     command = "make bench-speed" + ("" if is_usual else f' ARGS="--seconds {seconds:g}"')

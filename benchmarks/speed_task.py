@@ -14,7 +14,7 @@ MEMBERS = 8  # Of the population.
 ACTION_SAMPLES = 10  # Of CQL.
 
 
-def synthetic_log() -> dict[str, np.ndarray]:
+def synthetic_log() -> dict[str, Any]:
     """Columns of noise; how fast an update is does not depend on what it learns."""
     draw = np.random.default_rng(0)
     return {
