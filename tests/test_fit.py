@@ -19,7 +19,14 @@ ROOT = Path(__file__).parents[1]
 SMALL = {"hidden": [[16, 16]], "batch_size": [32]}
 
 
-def train(directory: Path, *, updates: int = 8, report=lambda progress: None, **grids):
+def train(
+    directory: Path,
+    *,
+    updates: int = 8,
+    report=lambda progress: None,
+    warn=lambda warning: None,
+    **grids,
+):
     parts = split(small_log("discrete"), seed=0)
     normalizer = Normalizer.fit(parts.train)
     plan = Plan(log="small", algorithms=grids, updates=updates, chunk=4)
@@ -31,6 +38,7 @@ def train(directory: Path, *, updates: int = 8, report=lambda progress: None, **
         chunk=4,
         directory=directory,
         report=report,
+        warn=warn,
         seconds_between_saves=0.0,
     )
 
@@ -76,6 +84,23 @@ def test_probes_are_recorded_and_finished_runs_are_not_repeated(tmp_path):
     again = train(tmp_path, bc=SMALL, iql=SMALL, report=told.append)
     assert told == []
     for before, after in zip(first, again):
+        assert before.records == after.records
+        same = jax.tree.map(np.array_equal, before.state, after.state)
+        assert all(jax.tree.leaves(same))
+
+
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it_and_said_so(tmp_path):
+    whole = train(tmp_path / "whole", bc=SMALL)
+    train(tmp_path / "damaged", bc=SMALL)
+    weights = tmp_path / "damaged/000/checkpoint/000000000008/weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    warnings: list[str] = []
+    again = train(tmp_path / "damaged", bc=SMALL, warn=warnings.append)
+    assert any("newest checkpoint is damaged" in warning for warning in warnings)
+    assert [one.updates for one in again] == [4, 4]  # Both seeds go back together.
+    for before, after in zip(whole, again):
         assert before.records == after.records
         same = jax.tree.map(np.array_equal, before.state, after.state)
         assert all(jax.tree.leaves(same))

@@ -139,8 +139,7 @@ class Bundle:
         return self.actions.from_unit(np.asarray(action, np.float64)).tolist()
 
 
-def _probabilities(policy: Any, observation: Any, count: int) -> Any:
-    return jax.jit(action_probabilities, static_argnums=2)(policy, observation, count)
+_probabilities = jax.jit(action_probabilities, static_argnums=2)
 
 
 def bundle_of(

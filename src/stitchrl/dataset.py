@@ -207,6 +207,11 @@ class Dataset:
         return Spec(width, Continuous(self.actions.size))
 
     @property
+    def is_tabular(self) -> bool:
+        """Whether states and actions are discrete, so that closed forms apply."""
+        return self.state_id is not None and isinstance(self.actions, Choices)
+
+    @property
     def episode_end(self) -> np.ndarray:
         """bool (size,): the last row of each episode."""
         return np.diff(self.episode, append=-1) != 0

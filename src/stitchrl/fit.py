@@ -53,6 +53,7 @@ class Fitted:
     records: list[dict[str, Any]]  # One per chunk, as in its metrics file.
     stopped: str | None  # Why it stopped early, and where.
     seconds: float  # Of its group, in this process.
+    updates: int  # Of this member, in this process: after resuming, not all.
 
 
 def fit(
@@ -123,6 +124,7 @@ class _Group:
         self.members = start_members(algorithms, experience, keys)
         self.stopped: list[str | None] = [None] * len(plans)
         self.seconds, self.step = 0.0, 0
+        self.taken = [0] * len(plans)
         self.warnings: list[str] = []
         self._go_on_from_checkpoints()
         self.logs = [MetricsLog(place / "metrics.jsonl") for place in self.places]
@@ -139,6 +141,8 @@ class _Group:
             before, was_active = self.members, self._is_active()
             self.members, metrics, _ = advance_members(before, self.data, self.chunk)
             is_active = self._is_active()
+            for index in np.flatnonzero(was_active):
+                self.taken[index] += self.chunk
             for index in np.flatnonzero(was_active & ~is_active):
                 self._explain(before, int(index))
                 clock.stopped += 1
@@ -163,6 +167,7 @@ class _Group:
                 read(self.places[index] / "metrics.jsonl").records,
                 self.stopped[index],
                 self.seconds,
+                self.taken[index],
             )
             for index, plan in enumerate(self.plans)
         ]
@@ -223,13 +228,13 @@ class _Group:
             for plan in self.plans
         ]
         found = [load_checkpoint(*pair) for pair in zip(places, like)]
+        self.warnings += [one.warning for one in found if one.warning]
         # Killed between two members' saves, some are one checkpoint ahead.
         common = min(checkpoint.step for checkpoint in found)
         if any(checkpoint.step > common for checkpoint in found):
             pairs = zip(places, like)
             found = [load_checkpoint(*pair, until=common) for pair in pairs]
         self.step = common
-        self.warnings += [one.warning for one in found if one.warning]
         self.stopped = [checkpoint.header["stopped"] for checkpoint in found]
         padding = len(self.members.active) - len(found)
         runs = [checkpoint.tree for checkpoint in found]

@@ -29,7 +29,7 @@ TINY = {"hidden": [[8, 8]], "batch_size": [32]}
 
 def _run(dataset: Dataset, **choices) -> Results:
     """A finished run; its directory is gone, which a report does not need."""
-    short = {"updates": 20, "chunk": 5, "fqe_updates": 20, "behavior_updates": 20}
+    short = {"updates": 20, "chunk": 5, "fqe_updates": 20}
     plan = Plan(log="log.parquet", **(short | choices))
     with tempfile.TemporaryDirectory() as place:
         commands = [("The whole run", "stitchrl run log.parquet")]

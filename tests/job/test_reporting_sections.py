@@ -268,7 +268,9 @@ def test_long_curves_are_thinned_and_stopped_members_say_why():
     first = results.fitted[-1]
     records = [{"step": 5 * i, "train/critics/loss": float(i)} for i in range(1, 501)]
     records[-1]["train/critics/loss"] = float("nan")
-    stopped = Fitted(first.plan, first.state, records, "Not finite at update 2,499.", 1.0)
+    stopped = Fitted(
+        first.plan, first.state, records, "Not finite at update 2,499.", 1.0, 2_500
+    )
     changed = replace(results, fitted=[*results.fitted[:-1], stopped])
     training = build(changed).training
     assert training is not None

@@ -34,7 +34,7 @@ def rank(
     """FQE of each request on the selection split, cross-fitted in two folds."""
     if not requests:
         return []
-    if _is_tabular(dataset):
+    if dataset.is_tabular:
         log = TabularLog.of(dataset, discount=discount)
         fold = folds(dataset, seed)
         found = []
@@ -85,7 +85,7 @@ class Judge:
 
     def _fitted(self, requests: list[Request]) -> list[FittedValue | None]:
         """FQE by networks where states are not discrete; None: the tables do it."""
-        if _is_tabular(self.dataset):
+        if self.dataset.is_tabular:
             return [None] * len(requests)
         networks = NetworkValues(
             self.dataset, discount=self.discount, updates=self.updates, seed=self.seed
@@ -136,7 +136,3 @@ class Judge:
         here = self.dataset.returns(self.discount).mean()
         there = self.dataset.returns(candidate.discount).mean()
         return candidate.own_estimate + float(here - there)
-
-
-def _is_tabular(dataset: Dataset) -> bool:
-    return dataset.state_id is not None and isinstance(dataset.actions, Choices)

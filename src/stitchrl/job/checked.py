@@ -44,7 +44,7 @@ def checked(plan: Plan, dataset: Dataset) -> Checked:
 
 def has_tabular(plan: Plan, dataset: Dataset) -> bool:
     """Whether value iteration is among the candidates."""
-    return plan.tabular and dataset.state_id is not None
+    return plan.tabular and dataset.is_tabular
 
 
 def nothing_to_evaluate() -> ValueError:

@@ -1,6 +1,5 @@
 """The first half of the job: split, train everything, and rank what came out."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,12 +7,13 @@ import numpy as np
 
 from stitchrl.algorithms import is_control
 from stitchrl.candidates import Candidate, as_exported
-from stitchrl.dataset import Choices, Dataset
+from stitchrl.dataset import Dataset
 from stitchrl.evaluation.judge import rank
 from stitchrl.evaluation.requests import Request
 from stitchrl.experience import Experience
 from stitchrl.findings import DataError, Finding, Severity
-from stitchrl.fit import Fitted, Progress, fit
+from stitchrl.fit import Fitted, fit
+from stitchrl.job.clock import Tell
 from stitchrl.normalizer import Normalizer
 from stitchrl.plan import Plan, members
 from stitchrl.probing import make_probe
@@ -56,7 +56,7 @@ def train_all(
     *,
     discount: float,
     directory: Path,
-    tell: Callable[[Progress], None],
+    tell: Tell,
 ) -> Trained:
     """Train every member of the plan and rank their policies on the selection split."""
     normalizer = Normalizer.fit(splits.train)
@@ -73,9 +73,10 @@ def train_all(
             chunk=plan.chunk,
             directory=directory,
             report=tell,
+            warn=tell,
         )
     every = [candidate_of(one, normalizer) for one in fitted if one.stopped is None]
-    if plan.tabular and _is_tabular(splits.train):
+    if plan.tabular and splits.train.is_tabular:
         every.append(tabular_candidate(splits))
     values = rank(
         [Request(candidate) for candidate in every],
@@ -125,7 +126,3 @@ def tabular_candidate(splits: Splits) -> Candidate:
         own_estimate=float(np.mean(policy.values[starts])),
         discount=planner.discount,
     )
-
-
-def _is_tabular(dataset: Dataset) -> bool:
-    return dataset.state_id is not None and isinstance(dataset.actions, Choices)

@@ -82,8 +82,7 @@ class Certification:
     @cached_property
     def log(self) -> TabularLog | None:
         """The log as discrete states; None where it has none."""
-        is_discrete = isinstance(self.dataset.actions, Choices)
-        if self.dataset.state_id is None or not is_discrete:
+        if not self.dataset.is_tabular:
             return None
         return TabularLog.of(self.dataset, discount=self.discount)
 

@@ -145,7 +145,8 @@ def _speed(material: Material, fitted: list[Fitted]) -> tuple[float | None, floa
     ]
     if seconds <= 0:
         return None, None
-    mine, all_of_them = sum(map(_updates, fitted)), sum(map(_updates, together))
+    mine = sum(one.updates for one in fitted)
+    all_of_them = sum(one.updates for one in together)
     share = mine / max(all_of_them, 1)
     return seconds * share, all_of_them / seconds
 
