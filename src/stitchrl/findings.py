@@ -1,6 +1,7 @@
 """What was found in a log: each with a code, a severity, the rows and the way out."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,3 +52,13 @@ class DataError(ValueError):
     def __init__(self, findings: Sequence[Finding]):
         self.findings = tuple(findings)
         super().__init__("\n".join(map(str, self.findings)))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the closest known name, or with the first few if none is close."""
+    spelled = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), spelled, n=1)
+    if close:
+        return f"Did you mean '{spelled[close[0]]}'?"
+    shown = ", ".join(f"'{candidate}'" for candidate in list(spelled.values())[:12])
+    return f"There are: {shown}{', …' if len(spelled) > 12 else ''}."

@@ -1,14 +1,14 @@
 """What a run will do: resolved before anything is trained, and written beside results."""
 
 import dataclasses
-import difflib
 from collections.abc import Iterator
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from stitchrl.algorithms import ALGORITHMS, find
+from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Spec
 from stitchrl.tree import is_static
 
@@ -60,9 +60,11 @@ class Plan(BaseModel):
                 f"The plan's {self.updates:,} updates must be a multiple of its chunk of "
                 f"{self.chunk:,}, so that a resumed run equals an uninterrupted one."
             )
-        for name, grid in wanted.items():
-            check_grid(name, grid, find(name, spec.action))
-        return self.model_copy(update={"algorithms": wanted})
+        grids = {
+            name: typed_grid(name, grid, find(name, spec.action))
+            for name, grid in wanted.items()
+        }
+        return self.model_copy(update={"algorithms": grids})
 
 
 class MemberPlan(NamedTuple):
@@ -110,22 +112,32 @@ def combinations(grid: Grid) -> Iterator[dict[str, Option]]:
         yield dict(zip(grid, values))
 
 
-def check_grid(name: str, grid: Grid, cls: type) -> None:
-    """Raise `ValueError` for a field that does not exist, or a value of the wrong type."""
+def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
+    """The grid with 3 as 3.0 where a float is meant, and 64 as [64] where sizes are.
+
+    Raises `ValueError` for a field that does not exist, or a value of the wrong type.
+    """
     types = {field.name: field.type for field in dataclasses.fields(cls)}
     for key, values in grid.items():
         if key not in types:
-            near = difflib.get_close_matches(key, types, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
             raise ValueError(
-                f"'{name}' has no hyper-parameter '{key}'.{hint} It has: "
-                f"{', '.join(types)}."
+                f"'{name}' has no hyper-parameter '{key}'. {did_you_mean(key, types)} "
+                f"It has: {', '.join(types)}."
             )
         for value in values:
             if types[key] is float and isinstance(value, (bool, list)):
                 raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
             if is_static(types[key]) and isinstance(value, float):
                 raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
+    return {key: [_typed(v, types[key]) for v in values] for key, values in grid.items()}
+
+
+def _typed(value: Option, kind: Any) -> Option:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    if kind is float:
+        return float(value)
+    return [value] if get_origin(kind) is tuple else value
 
 
 def parse_option(text: str) -> tuple[str, str, list[Option]]:

@@ -5,6 +5,7 @@ import pytest
 
 from stitchrl.candidates import Candidate
 from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.evaluation.behavior import imitations_of
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
 from stitchrl.tree import pytree
@@ -34,9 +35,14 @@ def chain(stops: int = 10) -> Dataset:
     )
 
 
+def values_of(log: Dataset, *, updates: int, discount: float = 1.0) -> NetworkValues:
+    imitations = imitations_of(log, updates=updates, seed=0)
+    return NetworkValues(log, imitations, discount=discount, updates=updates, seed=0)
+
+
 @pytest.mark.parametrize("discount, exact", [(1.0, 10), (0.99, 9.174312), (0.9, 5.263158)])
 def test_the_chain_is_worth_what_it_must(discount, exact):
-    networks = NetworkValues(chain(), discount=discount, updates=8_000, seed=0)
+    networks = values_of(chain(), discount=discount, updates=8_000)
     (value,) = networks.rank([UNIFORM])
     assert value == pytest.approx(exact, rel=0.01)
 
@@ -73,7 +79,7 @@ def on_bandit():
         acting(0.5, 0.0, 0.5),
         acting(1.0, 0.0, 0.0, share=0.5),
     ]
-    networks = NetworkValues(bandit(), discount=1.0, updates=1_500, seed=0)
+    networks = values_of(bandit(), updates=1_500)
     return networks.evaluate(requests)
 
 
@@ -118,7 +124,7 @@ def test_continuous_actions_are_drawn_and_mixed():
         actions=Bounds(("dose",), (-1.0,), (1.0,)),
     )
     always = Candidate("always .6", "policy", "mode", Constant())
-    networks = NetworkValues(log, discount=1.0, updates=4_000, seed=0)
+    networks = values_of(log, updates=4_000)
     whole, half = networks.evaluate([Request(always), Request(always, 0.5)])
     assert whole.completions.behavior == pytest.approx(0.6, abs=0.03)
     assert half.completions.behavior == pytest.approx(0.4, abs=0.04)

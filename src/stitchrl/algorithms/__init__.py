@@ -9,6 +9,7 @@ from stitchrl.algorithms.filtered_bc import FilteredBC
 from stitchrl.algorithms.iql import IQL
 from stitchrl.algorithms.td3 import TD3
 from stitchrl.algorithms.td3_bc import TD3BC
+from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Continuous, Discrete
 
 ALGORITHMS: dict[str, dict[type, type]] = {
@@ -32,8 +33,8 @@ def find(name: str, action: Continuous | Discrete) -> type:
     fitting = ", ".join(sorted(n for n, kinds in ALGORITHMS.items() if kind in kinds))
     if name not in ALGORITHMS:
         raise ValueError(
-            f"No algorithm is called '{name}'. For {kind.__name__.lower()} actions there "
-            f"are: {fitting}."
+            f"No algorithm is called '{name}'. {did_you_mean(name, ALGORITHMS)} For "
+            f"{kind.__name__.lower()} actions there are: {fitting}."
         )
     if kind not in ALGORITHMS[name]:
         needed = " or ".join(k.__name__.lower() for k in ALGORITHMS[name])

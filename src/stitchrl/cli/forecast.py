@@ -11,7 +11,6 @@ from stitchrl.plan import Plan
 
 def show_forecast(plan: Plan, dataset: Dataset, *, as_json: bool) -> None:
     """Print what a run will do and need."""
-    plan = plan.resolved(dataset.spec)
     expected = forecast(plan, dataset)
     if as_json:
         print_json({"plan": plan.model_dump(mode="json"), "estimates": _plain(expected)})

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from stitchrl import sources
 from stitchrl.algorithms import ALGORITHMS
 from stitchrl.dataset import Dataset
+from stitchrl.findings import did_you_mean
 from stitchrl.plan import Grid, Plan, parse_option
 from stitchrl.sources.mapping import mapping_of
-from stitchrl.sources.refusals import did_you_mean
 from stitchrl.spaces import Spec
 
 TABULAR = "value_iteration"
@@ -48,7 +48,7 @@ def planned(
     entries["algorithms"] = _with_options(entries["algorithms"], options, dataset.spec)
     if isinstance(entries.get("updates"), int) and "chunk" not in entries:
         entries["chunk"] = chunk_of(entries["updates"])
-    return _checked(entries, file), dataset
+    return _checked(entries, file).resolved(dataset.spec), dataset
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -141,10 +141,7 @@ def _with_options(
             )
         for one in meant:
             changed[one][key] = values
-    return {
-        name: {k: [_typed(v, _kind(name, k, spec)) for v in vs] for k, vs in grid.items()}
-        for name, grid in changed.items()
-    }
+    return changed
 
 
 def _fields(names: Sequence[str], spec: Spec) -> dict[str, Any]:
@@ -160,13 +157,6 @@ def _kind(name: str, key: str, spec: Spec) -> Any:
         return None
     types = {field.name: field.type for field in fields(cls)}
     return get_origin(types.get(key)) or types.get(key)
-
-
-def _typed(value: Any, kind: Any) -> Any:
-    """3 as 3.0 where a float is meant, 64 as [64] where sizes are."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        return value
-    return {float: float(value), tuple: [value]}.get(kind, value)
 
 
 def chunk_of(updates: int) -> int:

@@ -1,5 +1,6 @@
 """Who made a split of the log: logged propensities, else a fitted and checked model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from stitchrl.behavior.calibration import (
 )
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.ope.policy_table import Behavior, PolicyTable
+from stitchrl.policies import Normalized
 from stitchrl.splits import folds
 
 
@@ -30,24 +32,33 @@ class KnownBehavior:
         return None if self.reliability is None else self.reliability.error
 
 
-def behavior_of(dataset: Dataset, *, updates: int, seed: int) -> KnownBehavior:
+def imitations_of(dataset: Dataset, *, updates: int, seed: int) -> list[Normalized]:
+    """Networks that imitate the log, one for each of two folds, blind to its episodes.
+
+    They take half of the `updates` that a network which learns values takes.
+    """
+    fold = folds(dataset, seed)
+    return network.imitate(dataset, fold=fold, updates=updates // 2, seed=seed)
+
+
+def behavior_of(
+    dataset: Dataset, imitations: Callable[[], list[Normalized]], *, seed: int
+) -> KnownBehavior:
     """Logged propensities where there are any; else a model, cross-fitted in two folds.
 
-    By frequencies where states are discrete, by a network otherwise.
+    By frequencies where states are discrete, by `imitations_of` the dataset otherwise.
     """
     if dataset.propensity is not None:
         return KnownBehavior(Behavior.logged(dataset))
     fold = folds(dataset, seed)
     if isinstance(dataset.actions, Bounds):
-        models = network.imitate(dataset, fold=fold, updates=updates, seed=seed)
-        density = network.behavior_densities(dataset, fold, models).densities
+        density = network.behavior_densities(dataset, fold, imitations()).densities
         return KnownBehavior(Behavior(np.maximum(density, 1e-12), is_fitted=True))
     assert isinstance(dataset.actions, Choices)
     if dataset.state_id is not None:
         table = tabular.behavior_table(dataset, fold)
     else:
-        models = network.imitate(dataset, fold=fold, updates=updates, seed=seed)
-        table = network.behavior_table(dataset, fold, models)
+        table = network.behavior_table(dataset, fold, imitations())
     return _checked(dataset, table)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from stitchrl.candidates import Candidate, densities, table
 from stitchrl.dataset import Choices, Dataset
-from stitchrl.evaluation.behavior import KnownBehavior, behavior_of
+from stitchrl.evaluation.behavior import KnownBehavior, behavior_of, imitations_of
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
 from stitchrl.ope.certification import Certification, FittedValue
@@ -15,6 +15,7 @@ from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_tabular import TabularLog, cross_fitted
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
 from stitchrl.ope.refusals import Refusal
+from stitchrl.policies import Normalized
 from stitchrl.splits import folds
 
 OVERESTIMATE = 0.1  # Of the range of returns: how far a learner may exceed FQE.
@@ -43,7 +44,10 @@ def rank(
             value = cross_fitted(log, states, fold=fold, share=request.share)
             found.append(value.behavior)
         return found
-    networks = NetworkValues(dataset, discount=discount, updates=updates, seed=seed)
+    imitations = imitations_of(dataset, updates=updates, seed=seed)
+    networks = NetworkValues(
+        dataset, imitations, discount=discount, updates=updates, seed=seed
+    )
     return networks.rank(requests)
 
 
@@ -60,7 +64,12 @@ class Judge:
     @cached_property
     def known(self) -> KnownBehavior:
         """Who made this split."""
-        return behavior_of(self.dataset, updates=self.updates, seed=self.seed)
+        return behavior_of(self.dataset, lambda: self.imitations, seed=self.seed)
+
+    @cached_property
+    def imitations(self) -> list[Normalized]:
+        """Networks that imitate this split; fitted only where they are needed."""
+        return imitations_of(self.dataset, updates=self.updates, seed=self.seed)
 
     @cached_property
     def certification(self) -> Certification:
@@ -88,7 +97,11 @@ class Judge:
         if self.dataset.is_tabular:
             return [None] * len(requests)
         networks = NetworkValues(
-            self.dataset, discount=self.discount, updates=self.updates, seed=self.seed
+            self.dataset,
+            self.imitations,
+            discount=self.discount,
+            updates=self.updates,
+            seed=self.seed,
         )
         return [*networks.evaluate(requests, in_full=self.certified)]
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stitchrl.behavior.network import behavior_table, imitate
+from stitchrl.behavior.network import behavior_table
 from stitchrl.candidates import drawn_actions, table
 from stitchrl.dataset import Choices, Dataset
 from stitchrl.evaluation.requests import Request
@@ -19,6 +19,7 @@ from stitchrl.ope.certification import FittedValue
 from stitchrl.ope.divergence import FLOOR, Divergence
 from stitchrl.ope.fqe_network import FQE, Actions, Probabilities
 from stitchrl.ope.policy_table import PolicyTable
+from stitchrl.policies import Normalized
 from stitchrl.population import member, train_population
 from stitchrl.spaces import Masked
 from stitchrl.splits import folds
@@ -31,11 +32,19 @@ COMPLETIONS = ("lower", "value", "upper")
 class NetworkValues:
     """The value family on one split, by networks fitted in two folds.
 
-    `discount` is the estimand's. Every value at a start is by the network that did not see
-    its episode.
+    `discount` is the estimand's. `imitations` are those of `imitations_of` the dataset, at
+    the same `seed`. Every value at a start is by the network that did not see its episode.
     """
 
-    def __init__(self, dataset: Dataset, *, discount: float, updates: int, seed: int):
+    def __init__(
+        self,
+        dataset: Dataset,
+        imitations: list[Normalized],
+        *,
+        discount: float,
+        updates: int,
+        seed: int,
+    ):
         self.dataset, self.discount = dataset, discount
         self.updates, self.seed = updates, seed
         self.fold = folds(dataset, seed)
@@ -46,10 +55,9 @@ class NetworkValues:
         bounds = return_to_go_bounds(dataset, discount)
         self.low, self.high = float(bounds.low.min()), float(bounds.high.max())
         self.is_discrete = isinstance(dataset.actions, Choices)
-        models = imitate(dataset, fold=self.fold, updates=updates // 2, seed=seed)
-        self.imitations = models
+        self.imitations = imitations
         if self.is_discrete:
-            self.behavior = behavior_table(dataset, self.fold, models)
+            self.behavior = behavior_table(dataset, self.fold, imitations)
             self.behavior_values = self._values_of_behavior()
 
     def rank(self, requests: list[Request]) -> list[float]:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from stitchrl.dataset import MAX_ACTIONS, Bounds, Choices
-from stitchrl.findings import Finding
+from stitchrl.findings import Finding, did_you_mean
 from stitchrl.sources.columns import Column, flags, labels, numbers, scalar
 from stitchrl.sources.episodes import is_missing
 from stitchrl.sources.mapping import Mapping
-from stitchrl.sources.refusals import did_you_mean, note, refuse, warn
+from stitchrl.sources.refusals import note, refuse, warn
 
 CANONICAL = "action."  # Prefix of our own columns; names of amounts go without it.
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stitchrl.findings import DataError, Finding, Severity
+from stitchrl.findings import DataError, Finding, Severity, did_you_mean
 from stitchrl.sources.columns import Source
 from stitchrl.sources.mapping import Mapping
-from stitchrl.sources.refusals import did_you_mean, note, refuse
+from stitchrl.sources.refusals import note, refuse
 
 ONE = "episode step group time reward propensity state_id".split()
 FLAGS = "terminated truncated episode_end final_rows".split()

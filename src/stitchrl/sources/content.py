@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from stitchrl.sources.refusals import did_you_mean, refuse
+from stitchrl.findings import did_you_mean
+from stitchrl.sources.refusals import refuse
 
 SUFFIXES = {
     ".parquet": "parquet",

@@ -17,8 +17,8 @@ from pydantic import (
     ValidationError,
 )
 
-from stitchrl.findings import DataError, Finding, Severity
-from stitchrl.sources.refusals import did_you_mean, refuse
+from stitchrl.findings import DataError, Finding, Severity, did_you_mean
+from stitchrl.sources.refusals import refuse
 
 MAX_CATEGORIES = 50
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stitchrl.findings import Finding
+from stitchrl.findings import Finding, did_you_mean
 from stitchrl.sources.actions import valid_actions
 from stitchrl.sources.binding import bind_observations
 from stitchrl.sources.columns import Column, Source, length, whole
@@ -19,7 +19,7 @@ from stitchrl.sources.features import (
 )
 from stitchrl.sources.mapping import Mapping, mapping_of
 from stitchrl.sources.opening import open_source
-from stitchrl.sources.refusals import did_you_mean, refuse
+from stitchrl.sources.refusals import refuse
 
 MISSING = " is missing"  # Ends the name of a feature that `flag_gaps` adds.
 

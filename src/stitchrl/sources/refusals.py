@@ -1,7 +1,6 @@
 """How readers refuse a file: every refusal is a finding, and names the file."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,16 +20,6 @@ def warn(code: str, message: str, remedy: str, *, rows: Sequence[int] = ()) -> F
 def note(code: str, message: str, remedy: str = "", *, rows: Sequence[int] = ()) -> Finding:
     """Something counted that the dataset carries along."""
     return at_rows(code, Severity.NOTE, message, remedy, rows=rows)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence with the closest known name, or with the first few if none is close."""
-    spelled = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), spelled, n=1)
-    if close:
-        return f"Did you mean '{spelled[close[0]]}'?"
-    shown = ", ".join(f"'{candidate}'" for candidate in list(spelled.values())[:12])
-    return f"There are: {shown}{', …' if len(spelled) > 12 else ''}."
 
 
 @contextmanager

@@ -1,0 +1,120 @@
+"""What a plan resolves to: members, grids, and errors that name the way out."""
+
+import pytest
+from pydantic import ValidationError
+
+from stitchrl.algorithms import ALGORITHMS
+from stitchrl.plan import MemberPlan, Plan, combinations, members, parse_option
+from stitchrl.spaces import Continuous, Discrete, Spec
+
+DISCRETE, CONTINUOUS = Spec(3, Discrete(4)), Spec(3, Continuous(2))
+
+
+def plan(**changes) -> Plan:
+    return Plan(log="log.parquet", **changes)
+
+
+def resolved(spec: Spec, **changes) -> list[MemberPlan]:
+    return members(plan(**changes).resolved(spec), spec)
+
+
+@pytest.mark.parametrize("spec", [DISCRETE, CONTINUOUS])
+def test_without_a_wish_every_algorithm_that_fits_is_named(spec):
+    fit = {name for name, kinds in ALGORITHMS.items() if type(spec.action) in kinds}
+    assert plan().resolved(spec).algorithms == {name: {} for name in fit}
+
+
+def test_no_algorithms_is_a_wish_too():
+    assert plan(algorithms={}).resolved(DISCRETE).algorithms == {}
+
+
+def test_members_are_every_combination_and_seed_in_a_fixed_order():
+    grid = {"iql": {"expectile": [0.7, 0.9], "inverse_temperature": [2.0]}, "bc": {}}
+    found = resolved(DISCRETE, algorithms=grid, seeds=2, seed=5)
+    assert [(one.number, one.label, one.seed) for one in found] == [
+        (0, "iql (expectile 0.7)", 5),
+        (1, "iql (expectile 0.7)", 6),
+        (2, "iql (expectile 0.9)", 5),
+        (3, "iql (expectile 0.9)", 6),
+        (4, "bc", 5),
+        (5, "bc", 6),
+    ]
+    assert [one.algorithm.expectile for one in found[:4]] == [0.7, 0.7, 0.9, 0.9]
+    assert all(one.algorithm.inverse_temperature == 2.0 for one in found[:4])
+
+
+def test_schedules_last_as_long_as_the_run_unless_said_otherwise():
+    short = resolved(CONTINUOUS, algorithms={"iql": {}}, updates=4_000)
+    assert short[0].algorithm.total_updates == 4_000
+    grid = {"iql": {"total_updates": [9_000]}}
+    said = resolved(CONTINUOUS, algorithms=grid, updates=4_000)
+    assert said[0].algorithm.total_updates == 9_000
+
+
+def test_whole_numbers_become_floats_where_a_float_is_meant():
+    (one,) = resolved(DISCRETE, algorithms={"iql": {"expectile": [1]}}, seeds=1)
+    assert type(one.algorithm.expectile) is float
+
+
+def test_sizes_of_layers_become_static_tuples():
+    found = resolved(DISCRETE, algorithms={"iql": {"hidden": [[32, 16], 64]}}, seeds=1)
+    assert [one.algorithm.hidden for one in found] == [(32, 16), (64,)]
+
+
+def test_the_last_field_of_a_grid_varies_fastest():
+    points = [*combinations({"a": [1, 2], "b": [3, 4]})]
+    assert [tuple(point.values()) for point in points] == [(1, 3), (1, 4), (2, 3), (2, 4)]
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        (
+            {"updates": 2_500, "chunk": 1_000},
+            "2,500 updates must be a multiple of its chunk of 1,000",
+        ),
+        ({"algorithms": {"iqll": {}}}, "Did you mean 'iql'"),
+        (
+            {"algorithms": {"iql": {"expectil": [0.7]}}},
+            "'iql' has no hyper-parameter 'expectil'. Did you mean 'expectile'?",
+        ),
+        (
+            {"algorithms": {"iql": {"expectile": [True]}}},
+            "'iql.expectile' is a number, but got True",
+        ),
+        ({"algorithms": {"td3": {}}}, "continuous"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):
+    with pytest.raises(ValueError) as caught:
+        plan(**changes).resolved(DISCRETE)
+    assert said in str(caught.value)
+
+
+def test_a_field_that_no_plan_has_is_refused():
+    with pytest.raises(ValidationError, match="expectile"):
+        plan(expectile=0.7)
+
+
+@pytest.mark.parametrize(
+    "text, read",
+    [
+        ("iql.expectile=.7,.9", ("iql", "expectile", [0.7, 0.9])),
+        ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
+        ("cql.batch_size=256", ("cql", "batch_size", [256])),
+        ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
+    ],
+)
+def test_options_are_read(text, read):
+    assert parse_option(text) == read
+
+
+@pytest.mark.parametrize("text", ["iql", "iql.expectile", "expectile=.7", "iql.expectile="])
+def test_options_of_another_form_are_refused(text):
+    with pytest.raises(ValueError, match="must look like iql.expectile=.7,.9"):
+        parse_option(text)
+
+
+def test_a_value_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="'high' in option 'iql.expectile=high'"):
+        parse_option("iql.expectile=high")
