@@ -106,6 +106,27 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it_and_said_so(tmp_p
         assert all(jax.tree.leaves(same))
 
 
+def test_lost_metrics_are_said_and_the_last_are_measured_anew(tmp_path):
+    whole = train(tmp_path, double_dqn=SMALL)
+    for one in whole:
+        (tmp_path / f"{one.plan.number:03d}/metrics.jsonl").unlink()
+    warnings: list[str] = []
+    again = train(tmp_path, double_dqn=SMALL, warn=warnings.append)
+    assert sum("metrics in between are lost" in warning for warning in warnings) == 2
+    for before, after in zip(whole, again):
+        (last,) = after.records
+        assert last["step"] == 8
+        assert last["own_estimate"] == before.records[-1]["own_estimate"]
+
+
+def test_resuming_after_a_member_stopped_warns_of_nothing(tmp_path):
+    rates = {"learning_rate": [3e-4, 1e6], **SMALL}
+    train(tmp_path, bc=rates)
+    warnings: list[str] = []
+    train(tmp_path, updates=12, bc=rates, warn=warnings.append)
+    assert warnings == []
+
+
 def test_a_plan_whose_chunks_do_not_fit_is_refused():
     parts = split(small_log("discrete"), seed=0)
     with pytest.raises(ValueError, match="multiple of its chunk of 1,000"):

@@ -51,6 +51,15 @@ def test_schedules_last_as_long_as_the_run_unless_said_otherwise():
     assert said[0].algorithm.total_updates == 9_000
 
 
+def test_cql_leaves_cloning_after_the_same_part_of_a_shorter_run():
+    (short,) = resolved(CONTINUOUS, algorithms={"cql": {}}, seeds=1, updates=30_000)
+    assert short.algorithm.cloning_updates == pytest.approx(400)
+    (long,) = resolved(CONTINUOUS, algorithms={"cql": {}}, seeds=1, updates=6_000_000)
+    assert long.algorithm.cloning_updates == 40_000
+    grid = {"cql": {"cloning_updates": [7]}}
+    assert resolved(CONTINUOUS, algorithms=grid, seeds=1)[0].algorithm.cloning_updates == 7
+
+
 def test_whole_numbers_become_floats_where_a_float_is_meant():
     (one,) = resolved(DISCRETE, algorithms={"iql": {"expectile": [1]}}, seeds=1)
     assert type(one.algorithm.expectile) is float

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from stitchrl.findings import DataError, Finding, Severity
+from stitchrl.findings import DataError, Finding, Severity, at_rows
 from stitchrl.spaces import Continuous, Discrete, Spec
 
 MAX_ACTIONS = 10_000
+PROPENSITY_ROUNDING = 1e-9  # How far above 1 a probability may be written.
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Dataset:
             observation = observation[:, None]
         size, width = observation.shape
         is_discrete = isinstance(actions, Choices)
-        action = np.asarray(action, np.int32 if is_discrete else np.float32)
+        action = _whole(action) if is_discrete else np.asarray(action, np.float32)
         if not is_discrete and action.ndim == 1:
             action = action[:, None]
         columns = {
@@ -266,7 +267,8 @@ class Dataset:
     @property
     def has_next(self) -> np.ndarray:
         """bool (size,): terminated, or followed by a known observation."""
-        return self.terminated | ~np.isnan(self.next_observation).all(axis=1)
+        is_known = ~np.isnan(self.final_observation).all(axis=1)
+        return self.terminated | ~self.episode_end | is_known[self.episode]
 
     def take_episodes(self, chosen: np.ndarray) -> "Dataset":
         """The dataset of these episodes: a boolean mask, or indices in rising order."""
@@ -322,6 +324,28 @@ _PER_ROW = (
     "valid_actions state_id row"
 ).split()
 _PER_EPISODE = ("episode_id final_observation final_valid_actions final_state_id").split()
+
+
+def _whole(action: Any) -> np.ndarray:
+    """int32 (size,): refuses what is no whole number instead of rounding it."""
+    given = np.asarray(action)
+    if given.dtype.kind == "b":
+        given = given.astype(np.int32)
+    limit = np.iinfo(np.int32).max
+    with np.errstate(invalid="ignore"):
+        is_whole = (given == np.floor(given)) & (np.abs(given) <= limit)
+    wrong = np.flatnonzero(~is_whole)
+    if len(wrong):
+        finding = at_rows(
+            "ACTION_TYPE",
+            Severity.ERROR,
+            "Discrete actions must be whole numbers that count the labels from 0, but row "
+            f"{wrong[0]:,} has {given[wrong[0]]}.",
+            "Number the actions, or declare them as continuous with `Bounds`.",
+            rows=wrong.tolist(),
+        )
+        raise DataError([finding])
+    return given.astype(np.int32)
 
 
 def _require_same_length(columns: Mapping[str, np.ndarray], size: int) -> None:

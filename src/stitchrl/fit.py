@@ -125,12 +125,13 @@ class _Group:
         self.stopped: list[str | None] = [None] * len(plans)
         self.seconds, self.step = 0.0, 0
         self.taken = [0] * len(plans)
+        self.last_steps = [0] * len(plans)  # Up to which each was trained.
         self.warnings: list[str] = []
         self._go_on_from_checkpoints()
         self.logs = [MetricsLog(place / "metrics.jsonl") for place in self.places]
-        for log in self.logs:
+        for log, last in zip(self.logs, self.last_steps):
+            log.truncate_to(last)
             self.warnings += [log.warning] if log.warning else []
-            log.truncate_to(self.step)
 
     def train(self, updates: int, clock: _Clock, seconds_between_saves: float) -> None:
         clock.taken += self.step * len(self.plans)
@@ -143,6 +144,7 @@ class _Group:
             is_active = self._is_active()
             for index in np.flatnonzero(was_active):
                 self.taken[index] += self.chunk
+                self.last_steps[index] = self.step + self.chunk
             for index in np.flatnonzero(was_active & ~is_active):
                 self._explain(before, int(index))
                 clock.stopped += 1
@@ -164,13 +166,21 @@ class _Group:
             Fitted(
                 plan,
                 member(states, index),
-                read(self.places[index] / "metrics.jsonl").records,
+                self._records(index),
                 self.stopped[index],
                 self.seconds,
                 self.taken[index],
             )
             for index, plan in enumerate(self.plans)
         ]
+
+    def _records(self, index: int) -> list[dict[str, Any]]:
+        """What was logged; were its last line lost, that is measured anew."""
+        records = read(self.places[index] / "metrics.jsonl").records
+        last = self.last_steps[index]
+        if self.stopped[index] is None and (not records or records[-1]["step"] < last):
+            records.append({"step": last, **self._probed()[index]})
+        return records
 
     def _is_active(self) -> np.ndarray:
         return np.asarray(gathered(self.members.active))[: len(self.plans)]
@@ -193,23 +203,33 @@ class _Group:
         return jax.tree.map(jnp.asarray, run)._replace(key=key)
 
     def _log(self, metrics: Any, was_active: np.ndarray, is_active: np.ndarray) -> None:
-        probed = for_each_member(
-            measure, (self.members.algorithms, self.members.runs.state), self.probe
-        )
-        probed = gathered(probed)
+        probed = self._probed()
         for index, log in enumerate(self.logs):
             if not was_active[index]:
                 continue
             values = {f"train/{k}": float(v[index]) for k, v in metrics.items()}
             if is_active[index]:
-                values |= {k: float(v[index]) for k, v in probed.items()}
+                values |= probed[index]
             log.append({"step": self.step, **values})
+
+    def _probed(self) -> list[dict[str, float]]:
+        """Metrics of every member on transitions that were held out."""
+        members = self.members.algorithms, self.members.runs.state
+        found = gathered(for_each_member(measure, members, self.probe))
+        return [
+            {name: float(values[index]) for name, values in found.items()}
+            for index in range(len(self.plans))
+        ]
 
     def _save(self) -> None:
         for index, place in enumerate(self.places):
             self.logs[index].sync()
             reason = self.stopped[index]
-            header = {"stopped": reason, "name": self.plans[index].label}
+            header = {
+                "stopped": reason,
+                "name": self.plans[index].label,
+                "last_step": self.last_steps[index],
+            }
             save_checkpoint(
                 place / "checkpoint",
                 self._run(self.members, index),
@@ -236,6 +256,7 @@ class _Group:
             found = [load_checkpoint(*pair, until=common) for pair in pairs]
         self.step = common
         self.stopped = [checkpoint.header["stopped"] for checkpoint in found]
+        self.last_steps = [checkpoint.header["last_step"] for checkpoint in found]
         padding = len(self.members.active) - len(found)
         runs = [checkpoint.tree for checkpoint in found]
         runs = [*runs, *[runs[0]] * padding]

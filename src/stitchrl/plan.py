@@ -99,6 +99,8 @@ def members(plan: Plan, spec: Spec) -> list[MemberPlan]:
             }
             if "total_updates" in fields:
                 values.setdefault("total_updates", float(plan.updates))
+            for key, share in getattr(cls, "shares_of_run", {}).items():
+                values.setdefault(key, min(share * plan.updates, getattr(cls, key)))
             for offset in range(plan.seeds):
                 algorithm, seed = cls(**values), plan.seed + offset
                 number = len(found)

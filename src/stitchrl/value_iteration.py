@@ -36,7 +36,7 @@ class ValueIteration:
                 "Value iteration needs a log with discrete actions and a 'state_id' "
                 "column; map one, or leave it out with tabular=False."
             )
-        kept = dataset.has_next
+        kept = dataset.terminated | (dataset.next_state_id >= 0)
         states, actions = dataset.state_count, dataset.actions.count
         pair = dataset.state_id[kept] * actions + dataset.action[kept]
         count = np.bincount(pair, minlength=states * actions).astype(np.float64)

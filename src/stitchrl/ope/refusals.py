@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stitchrl.dataset import Dataset
+from stitchrl.dataset import PROPENSITY_ROUNDING, Dataset
 from stitchrl.ope.base import Source
 from stitchrl.ope.bounds import ReturnBounds
 
@@ -12,6 +12,7 @@ FEWEST_GROUPS = 30
 FEWEST_EFFECTIVE = 10.0
 MEAN_WEIGHT = (0.5, 2.0)
 MEAN_WEIGHT_ERRORS = 5.0
+MEAN_WEIGHT_ROUNDING = 1e-3  # Propensities written with few digits, over an episode.
 UNSUPPORTED_SHARE = 0.01
 
 
@@ -39,7 +40,9 @@ def no_propensity(*, has_propensity: bool, has_fitted_behavior: bool) -> Refusal
 
 def bad_propensity(propensity: np.ndarray, *, is_density: bool = False) -> Refusal | None:
     """BAD_PROP: propensities ≤ 0, not finite, or > 1 where actions are discrete."""
-    too_large = np.zeros(len(propensity), bool) if is_density else propensity > 1
+    too_large = np.zeros(len(propensity), bool)
+    if not is_density:
+        too_large = propensity > 1 + PROPENSITY_ROUNDING
     wrong = ~np.isfinite(propensity) | (propensity <= 0) | too_large
     if not wrong.any():
         return None
@@ -84,9 +87,13 @@ def low_effective_size(effective_size: float, groups: int) -> Refusal | None:
 
 
 def mean_weight_off(mean: float, error: float) -> Refusal | None:
-    """MEANW: weights, which must average 1, are off by > 5 errors or a factor 2."""
+    """MEANW: weights, which must average 1, are off by > 5 errors or a factor 2.
+
+    Off by as much as propensities are rounded is not off.
+    """
     low, high = MEAN_WEIGHT
-    if low <= mean <= high and abs(mean - 1) <= MEAN_WEIGHT_ERRORS * error:
+    allowed = MEAN_WEIGHT_ERRORS * error + MEAN_WEIGHT_ROUNDING
+    if low <= mean <= high and abs(mean - 1) <= allowed:
         return None
     return Refusal(
         "MEANW",
@@ -177,7 +184,11 @@ def deterministic(
     return Refusal(
         "DET_IS",
         f"Importance weights cannot judge this deterministic policy: {what}.",
-        "Evaluate a stochastic version (`sample`) or a mixture with the present behavior.",
+        "Try it where a person can step in and log what happens; or evaluate a policy that "
+        "draws its actions, and whose density at the logged ones is known."
+        if is_continuous
+        else "Evaluate a stochastic version (`sample`) or a mixture with the present "
+        "behavior.",
     )
 
 

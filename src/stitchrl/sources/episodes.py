@@ -195,7 +195,8 @@ class _Flags:
             return np.zeros(np.count_nonzero(~self.is_final), bool)
         name, is_negated = negated(spec)
         raised, missing = flags(self.columns[name], name, self.path)
-        if rows := np.flatnonzero(missing[self.order] & ~self.is_final).tolist():
+        empty = self.order[missing[self.order] & ~self.is_final]
+        if rows := sorted(empty.tolist()):
             self.notes.append(
                 warn(
                     "FLAG_MISSING",

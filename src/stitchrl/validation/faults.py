@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from stitchrl.dataset import MAX_ACTIONS, Bounds, Choices, Dataset
+from stitchrl.dataset import MAX_ACTIONS, PROPENSITY_ROUNDING, Bounds, Choices, Dataset
 from stitchrl.findings import Finding, Severity, at_rows
-
-ROUNDING = 1e-9  # How far above 1 a probability may be written.
 
 
 def _error(code: str, message: str, remedy: str, wrong: np.ndarray) -> Iterator[Finding]:
@@ -180,7 +178,7 @@ def propensities(dataset: Dataset) -> Iterator[Finding]:
             f"{np.nanmax(propensity):.6g}.",
             "Check that the column is a probability: no percentage, score or inverse "
             "weight.",
-            propensity > 1 + ROUNDING,
+            propensity > 1 + PROPENSITY_ROUNDING,
         )
 
 
