@@ -98,7 +98,7 @@ def drawn_actions(
 
 
 def densities(candidate: Candidate, dataset: Dataset) -> DensityTable:
-    """Its density at each logged action, per unit of the scaled action.
+    """Its density at each logged action, per unit of the log's own action.
 
     Raises `ValueError` if it acts by its mode: a single point has no density.
     """
@@ -109,7 +109,8 @@ def densities(candidate: Candidate, dataset: Dataset) -> DensityTable:
     assert isinstance(dataset.actions, Bounds)
     action = dataset.actions.to_unit(dataset.action).astype(np.float32)
     log_prob = _log_prob(candidate.policy, dataset.observation, action)
-    return DensityTable(np.exp(np.asarray(log_prob, np.float64)))
+    density = np.exp(np.asarray(log_prob, np.float64))
+    return DensityTable(density / dataset.actions.stretch)
 
 
 def _known(dataset: Dataset) -> np.ndarray:

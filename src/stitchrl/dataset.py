@@ -42,6 +42,11 @@ class Bounds:
     def size(self) -> int:
         return len(self.names)
 
+    @property
+    def stretch(self) -> float:
+        """How much larger a volume of actions is in the log's units than in [-1, 1]."""
+        return float(np.prod((np.asarray(self.high) - np.asarray(self.low)) / 2))
+
     def to_unit(self, action: np.ndarray) -> np.ndarray:
         """From the log's units to [-1, 1]."""
         low, high = np.asarray(self.low), np.asarray(self.high)
@@ -267,7 +272,7 @@ class Dataset:
     @property
     def has_next(self) -> np.ndarray:
         """bool (size,): terminated, or followed by a known observation."""
-        is_known = ~np.isnan(self.final_observation).all(axis=1)
+        is_known = np.asarray(~np.isnan(self.final_observation).all(axis=1))
         return self.terminated | ~self.episode_end | is_known[self.episode]
 
     def take_episodes(self, chosen: np.ndarray) -> "Dataset":

@@ -1,17 +1,40 @@
 """FQE by networks on problems whose values, shares and bits can be computed by hand."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array, Float
 
 from stitchrl.candidates import Candidate
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.evaluation.behavior import imitations_of
+from stitchrl.evaluation.judge import rank
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
 from stitchrl.tree import pytree
 from stitchrl.value_iteration import TabularPolicy
 
 UNIFORM = Request(Candidate("uniform", "external", "sample", "uniform"))
+
+
+@pytree
+class Following:
+    """The dose that the observation asks for, times a slope."""
+
+    slope: float
+
+    def mode(self, observation):
+        return self.slope * observation[:1]
+
+
+@pytree
+class Fixed:
+    """The same probabilities everywhere."""
+
+    chances: Float[Array, "actions"]
+
+    def log_prob(self, observation, action):
+        return jnp.log(self.chances)[action]
 
 
 @pytree
@@ -129,3 +152,91 @@ def test_continuous_actions_are_drawn_and_mixed():
     assert whole.completions.behavior == pytest.approx(0.6, abs=0.03)
     assert half.completions.behavior == pytest.approx(0.4, abs=0.04)
     assert whole.unseen_share is None and whole.divergence is None
+    # Which actions the log never shows is not known: no completion but the point.
+    assert np.isnan(whole.completions.lower) and np.isnan(whole.completions.upper)
+
+
+def test_a_policy_is_followed_at_its_own_observations():
+    """Reward -(a - s)²: E s² = .36 / 3, so a = k s is worth -(1 - k)² .12."""
+    rng = np.random.default_rng(0)
+    rows = 4_000
+    state = rng.uniform(-0.6, 0.6, (rows, 1))
+    action = rng.uniform(-1, 1, (rows, 1))
+    log = Dataset.create(
+        observation=state,
+        action=action,
+        reward=-((action - state)[:, 0] ** 2),
+        terminated=np.ones(rows, bool),
+        truncated=np.zeros(rows, bool),
+        actions=Bounds(("dose",), (-1.0,), (1.0,)),
+    )
+    slopes = [1.0, 0.0, -1.0]
+    requests = [
+        Request(Candidate(f"{slope} s", "policy", "mode", Following(jnp.float32(slope))))
+        for slope in slopes
+    ]
+    found = values_of(log, updates=4_000).rank(requests)
+    exact = [-((1 - slope) ** 2) * 0.12 for slope in slopes]
+    assert found == pytest.approx(exact, abs=0.02)
+
+
+STEPS = 10
+REWARDS = np.array([1.0, 0.5, 0.2])
+
+
+def timed_log(*, has_states: bool, knows_final: bool = True) -> Dataset:
+    """Every episode is cut after ten steps, which is its declared horizon."""
+    rng = np.random.default_rng(0)
+    episodes = 200
+    size = episodes * STEPS
+    action = rng.integers(0, 3, size)
+    step = np.tile(np.arange(STEPS), episodes)
+    states = {
+        "state_id": np.zeros(size, int),
+        "final_state_id": np.zeros(episodes, int),
+        "state_count": 1,
+    }
+    return Dataset.create(
+        observation=np.ones((size, 1)),
+        action=action,
+        reward=REWARDS[action],
+        terminated=np.zeros(size, bool),
+        truncated=step == STEPS - 1,
+        actions=Choices(("x", "y", "z")),
+        episode=np.arange(size) // STEPS,
+        propensity=np.full(size, 1 / 3),
+        horizon=STEPS,
+        reward_bounds=(0.0, 1.0),
+        final_observation=np.full((episodes, 1), 1.0 if knows_final else np.nan),
+        **(states if has_states else {}),
+    )
+
+
+CHANCES = [(0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98)]
+
+
+def fixed(chances: tuple[float, ...]) -> Request:
+    policy = Fixed(jnp.array(chances, jnp.float32))
+    return Request(Candidate(str(chances), "policy", "sample", policy))
+
+
+def test_a_declared_horizon_ends_values_as_in_closed_form():
+    requests = [fixed(chances) for chances in CHANCES]
+    exact = [STEPS * float(np.dot(chances, REWARDS)) for chances in CHANCES]
+    settings = {"discount": 1.0, "updates": 8_000, "seed": 0}
+    tabular = rank(requests, timed_log(has_states=True), **settings)
+    assert tabular == pytest.approx(exact, rel=1e-5)
+    networks = rank(requests, timed_log(has_states=False), **settings)
+    assert networks == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("knows_final", [True, False])
+def test_bits_add_up_to_where_episodes_were_cut(knows_final):
+    chances = np.array([0.45, 0.3, 0.25])
+    log = timed_log(has_states=False, knows_final=knows_final)
+    networks = values_of(log, updates=8_000, discount=0.99)
+    (fitted,) = networks.evaluate([fixed(tuple(chances.tolist()))])
+    exact = STEPS * float((chances * np.log2(chances * 3)).sum())  # 0.455
+    assert fitted.divergence is not None
+    # The imitation, by which bits are counted, is not exactly uniform.
+    assert fitted.divergence.bits_per_episode == pytest.approx(exact, abs=0.2)

@@ -95,14 +95,17 @@ def behavior_table(dataset: Dataset, fold: np.ndarray, models: list) -> PolicyTa
 
 
 def behavior_densities(dataset: Dataset, fold: np.ndarray, models: list) -> DensityTable:
-    """Densities of logged continuous actions, each from a model that did not see it."""
+    """Densities of logged continuous actions, per unit of the log's own action.
+
+    Each is from a model that did not see its episode.
+    """
     assert isinstance(dataset.actions, Bounds)
     action = dataset.actions.to_unit(dataset.action).astype(np.float32)
     log_prob = np.empty(dataset.size)
     for number, model in enumerate(models):
         here = fold[dataset.episode] == number
         log_prob[here] = jax.vmap(model.log_prob)(dataset.observation[here], action[here])
-    return DensityTable(np.exp(log_prob))
+    return DensityTable(np.exp(log_prob) / dataset.actions.stretch)
 
 
 def _some(valid: np.ndarray | None, here: np.ndarray) -> np.ndarray | None:

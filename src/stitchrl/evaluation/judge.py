@@ -86,10 +86,22 @@ class Judge:
     def evidence(
         self, requests: list[Request], *, refusals: tuple[Refusal, ...] = ()
     ) -> list[Evidence]:
-        """All numbers about each request, in order."""
-        return [
+        """All numbers about each request, in order.
+
+        A learner that believes far too much of its policy taints the mixtures, too.
+        """
+        found = [
             self._one(request, fitted, refusals)
             for request, fitted in zip(requests, self._fitted(requests))
+        ]
+        of_whole = {
+            request.candidate.name: self._overestimates(request.candidate, evidence)
+            for request, evidence in zip(requests, found)
+            if request.share == 1
+        }
+        return [
+            replace(one, overestimates=of_whole.get(request.candidate.name, False))
+            for request, one in zip(requests, found)
         ]
 
     def _fitted(self, requests: list[Request]) -> list[FittedValue | None]:
@@ -110,7 +122,7 @@ class Judge:
     ) -> Evidence:
         candidate, share = request
         kind = Kind(candidate.kind) if share == 1 else Kind.MIXTURE
-        evidence = self.certification.evidence(
+        return self.certification.evidence(
             self._policy(candidate),
             name=request.name,
             kind=kind,
@@ -119,7 +131,6 @@ class Judge:
             fitted=fitted,
             refusals=refusals,
         )
-        return replace(evidence, overestimates=self._overestimates(candidate, evidence))
 
     def _policy(self, candidate: Candidate) -> PolicyTable | DensityTable | None:
         if isinstance(self.dataset.actions, Choices):

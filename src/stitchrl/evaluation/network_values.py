@@ -1,8 +1,5 @@
 """FQE by networks, for logs whose observations are vectors: many policies at once."""
 
-import dataclasses
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,18 +7,15 @@ import numpy as np
 from stitchrl.behavior.network import behavior_table
 from stitchrl.candidates import drawn_actions, table
 from stitchrl.dataset import Choices, Dataset
+from stitchrl.evaluation.fitting import Along, FittingLog, Sum, paid, timed
 from stitchrl.evaluation.requests import Request
-from stitchrl.experience import Experience, Fold
-from stitchrl.normalizer import Normalizer
 from stitchrl.ope.base import Completions
 from stitchrl.ope.bounds import return_to_go_bounds
 from stitchrl.ope.certification import FittedValue
 from stitchrl.ope.divergence import FLOOR, Divergence
-from stitchrl.ope.fqe_network import FQE, Actions, Probabilities
+from stitchrl.ope.fqe_network import Actions
 from stitchrl.ope.policy_table import PolicyTable
 from stitchrl.policies import Normalized
-from stitchrl.population import member, train_population
-from stitchrl.spaces import Masked
 from stitchrl.splits import folds
 
 RARE = 0.01  # An action that the behavior model finds less likely counts as unseen.
@@ -45,27 +39,28 @@ class NetworkValues:
         updates: int,
         seed: int,
     ):
-        self.dataset, self.discount = dataset, discount
-        self.updates, self.seed = updates, seed
+        self.dataset, self.seed = dataset, seed
         self.fold = folds(dataset, seed)
-        self.normalizer = Normalizer.fit(dataset)
-        self.experience = Experience.of(dataset, self.normalizer)
-        kept, of_row = dataset.has_next, self.fold[dataset.episode]
-        self.folds = Fold.of([of_row[kept] != number for number in range(2)])
-        bounds = return_to_go_bounds(dataset, discount)
-        self.low, self.high = float(bounds.low.min()), float(bounds.high.max())
         self.is_discrete = isinstance(dataset.actions, Choices)
         self.imitations = imitations
+        # As tabular FQE: up to a declared horizon, where some episodes were cut.
+        horizon = dataset.horizon if dataset.truncated.any() else None
+        log = dataset if horizon is None else timed(dataset, horizon)
+        self.log = FittingLog(log, self.fold, updates=updates, seed=seed)
+        bounds = return_to_go_bounds(dataset, discount)
+        low, high = float(bounds.low.min()), float(bounds.high.max())
+        self.total = Sum(low, high, discount)
         if self.is_discrete:
             self.behavior = behavior_table(dataset, self.fold, imitations)
-            self.behavior_values = self._values_of_behavior()
+            self.behavior_values = self.log.values_everywhere(self.behavior, self.total)
 
     def rank(self, requests: list[Request]) -> list[float]:
         """Point estimates, cross-fitted in two folds."""
         if not requests:
             return []
         acting = [self._acting(request, "value") for request in requests]
-        return [float(values.mean()) for values in self._fit(acting)]
+        values = self.log.values(acting, self.total)
+        return [float(one.mean()) for one in values]
 
     def evaluate(
         self, requests: list[Request], *, in_full: int | None = None
@@ -89,26 +84,27 @@ class NetworkValues:
     def _in_full(self, requests: list[Request]) -> list[FittedValue]:
         names = COMPLETIONS if self.is_discrete else ("value",)
         acting = [self._acting(r, name) for r in requests for name in names]
-        fitted = [float(values.mean()) for values in self._fit(acting)]
-        by_request = np.reshape(fitted, (len(requests), len(names)))
-        bits = self._divergences(requests) if self.is_discrete else [None] * len(requests)
+        fitted = [one.mean() for one in self.log.values(acting, self.total)]
+        by_request = np.reshape(fitted, (len(requests), len(names))).tolist()
+        if not self.is_discrete:  # Nothing says which actions the log never shows.
+            nan = float("nan")
+            return [
+                FittedValue(Completions(nan, value, nan), None, None)
+                for (value,) in by_request
+            ]
         return [
             FittedValue(
-                Completions(float(row[0]), float(row[len(names) // 2]), float(row[-1])),
+                Completions(*row),
                 interval=None,
-                unseen_share=self._unseen_share(request) if self.is_discrete else None,
+                unseen_share=self._unseen_share(request),
                 divergence=divergence,
             )
-            for request, row, divergence in zip(requests, by_request, bits)
+            for request, row, divergence in zip(
+                requests, by_request, self._divergences(requests)
+            )
         ]
 
-    def _values_of_behavior(self) -> tuple[np.ndarray, np.ndarray]:
-        """V^β at every row and final observation: for actions the log does not show."""
-        zero = np.zeros(self.dataset.size), np.zeros(self.dataset.episodes)
-        acting = self._along(self.behavior, *zero)
-        return self._fit_everywhere([acting])[0]
-
-    def _acting(self, request: Request, completion: str) -> tuple[Any, Any]:
+    def _acting(self, request: Request, completion: str) -> Along:
         """What the policy does after every transition, and at every start."""
         if not self.is_discrete:
             return self._drawn(request)
@@ -116,7 +112,7 @@ class NetworkValues:
         if completion == "value":
             fill, final_fill = self.behavior_values
         else:
-            end = self.low if completion == "lower" else self.high
+            end = self.total.low if completion == "lower" else self.total.high
             fill = np.full(self.dataset.size, end)
             final_fill = np.full(self.dataset.episodes, end)
         seen = self.behavior.probabilities >= RARE
@@ -127,32 +123,22 @@ class NetworkValues:
             np.where(seen, policy.probabilities, 0),
             np.where(final_seen, policy.final_probabilities, 0),
         )
-        return self._along(shown, rest, final_rest * final_fill)
+        return self.log.along(shown, rest, final_rest * final_fill)
 
     def _mixed(self, request: Request) -> PolicyTable:
         policy = table(request.candidate, self.dataset)
         return policy.mix(self.behavior, request.share) if request.share < 1 else policy
 
-    def _along(
-        self, policy: PolicyTable, rest: np.ndarray, final_rest: np.ndarray
-    ) -> tuple[Probabilities, Probabilities]:
-        dataset, kept = self.dataset, self.dataset.has_next
-        following = dataset.next_column(policy.probabilities, policy.final_probabilities)
-        next_rest = dataset.next_column(rest, final_rest)
-        first = dataset.first_row
-        return (
-            _probabilities(following[kept], next_rest[kept]),
-            _probabilities(policy.probabilities[first], rest[first]),
-        )
-
-    def _drawn(self, request: Request) -> tuple[Actions, Actions]:
+    def _drawn(self, request: Request) -> Along:
         """Of `DRAWS` actions a share is the policy's, the rest the imitation's."""
-        dataset, kept = self.dataset, self.dataset.has_next
+        dataset, kept = self.dataset, self.log.kept
         own = round(request.share * DRAWS)
 
         def at(observation: np.ndarray, fold: np.ndarray, seed: int) -> Actions:
             drawn = drawn_actions(request.candidate, observation, samples=own, seed=seed)
-            parts = [np.resize(drawn, (len(drawn), own, drawn.shape[-1]))]
+            if request.candidate.act == "mode":
+                drawn = np.repeat(drawn, own, axis=1)
+            parts = [drawn]
             if own < DRAWS:
                 parts.append(self._imitated(observation, fold, DRAWS - own, seed))
             return Actions(jnp.asarray(np.concatenate(parts, axis=1)))
@@ -160,7 +146,7 @@ class NetworkValues:
         observation = np.nan_to_num(dataset.next_observation[kept])
         of_row = self.fold[dataset.episode]
         first = dataset.first_row
-        return (
+        return Along(
             at(observation, of_row[kept], self.seed),
             at(dataset.observation[first], self.fold, self.seed + 1),
         )
@@ -177,24 +163,27 @@ class NetworkValues:
         return np.stack(draws)[fold, np.arange(len(observation))]
 
     def _divergences(self, requests: list[Request]) -> list[Divergence]:
-        """Expected bits along episodes of each policy: FQE with the bits as reward."""
+        """Expected bits along logged episodes: FQE with the bits as reward.
+
+        They add up to where an episode was cut, not beyond; time is observed then.
+        """
         dataset = self.dataset
+        longest = int(dataset.lengths.max())
+        is_cut = bool(dataset.truncated.any())
+        seen = timed(dataset, longest) if is_cut else dataset
+        log = FittingLog(
+            paid(seen, 0.0), self.fold, updates=self.log.updates, seed=self.seed
+        )
         policies = [self._mixed(request) for request in requests]
-        acting = []
+        acting, per_step = [], []
         for policy in policies:
             bits = _kl_of_rows(policy.probabilities, self.behavior.probabilities)
-            final = _kl_of_rows(
-                policy.final_probabilities, self.behavior.final_probabilities
-            )
-            acting.append(self._along(policy, bits, final))
-        longest = float(dataset.lengths.max())
+            final = np.zeros(dataset.episodes)  # After the last decision: none.
+            acting.append(log.along(policy, bits, final))
+            per_step.append(float(bits.mean()))
         highest = -float(np.log2(FLOOR)) * longest
-        sums = self._fit(acting, reward=0.0, low=0.0, high=highest, discount=1.0)
+        sums = log.values(acting, Sum(low=0.0, high=highest, discount=1.0))
         log_bits = float(np.log2(dataset.groups))
-        per_step = [
-            float(_kl_of_rows(p.probabilities, self.behavior.probabilities).mean())
-            for p in policies
-        ]
         return [
             Divergence(float(total.mean()), step, log_bits, "FQE with the bits as reward")
             for total, step in zip(sums, per_step)
@@ -204,94 +193,6 @@ class NetworkValues:
         policy = self._mixed(request).probabilities
         unseen = self.behavior.probabilities < RARE
         return float(np.where(unseen, policy, 0).sum(axis=1).mean())
-
-    def _fit(
-        self,
-        acting: list[tuple[Any, Any]],
-        *,
-        reward: float | None = None,
-        **changes: float,
-    ) -> list[np.ndarray]:
-        """float32 (episodes,) each: values at starts, by the network of the other fold."""
-        first = self.dataset.first_row
-        here = self._seen(
-            self.dataset.observation[first], self.dataset.valid_actions, first
-        )
-        networks = self._networks([pair[0] for pair in acting], reward, changes)
-        found = []
-        for number, (_, at_start) in enumerate(acting):
-            pair = networks[2 * number : 2 * number + 2]
-            found.append(_by_fold(pair, here, at_start, self.fold))
-        return found
-
-    def _fit_everywhere(
-        self, acting: list[tuple[Any, Any]]
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Values of the behavior at every row and every final observation."""
-        dataset = self.dataset
-        networks = self._networks([pair[0] for pair in acting], None, {})
-        of_row = self.fold[dataset.episode]
-        rows = self._seen(dataset.observation, dataset.valid_actions, slice(None))
-        final = np.nan_to_num(dataset.final_observation)
-        ends = self._seen(final, dataset.final_valid_actions, slice(None))
-        zero, final_zero = np.zeros(dataset.size), np.zeros(dataset.episodes)
-        found = []
-        for number in range(len(acting)):
-            pair = networks[2 * number : 2 * number + 2]
-            at_rows = _probabilities(self.behavior.probabilities, zero)
-            at_ends = _probabilities(self.behavior.final_probabilities, final_zero)
-            found.append(
-                (
-                    _by_fold(pair, rows, at_rows, of_row),
-                    _by_fold(pair, ends, at_ends, self.fold),
-                )
-            )
-        return found
-
-    def _networks(
-        self, following: list[Any], reward: float | None, changes: dict[str, float]
-    ) -> list[tuple[FQE, Any]]:
-        """Two fitted networks for each policy, one per fold, all in one program."""
-        experience = self.experience
-        if reward is not None:
-            same = jnp.full_like(experience.transitions.reward, reward)
-            transitions = experience.transitions._replace(reward=same)
-            experience = dataclasses.replace(experience, transitions=transitions)
-        settings: dict[str, Any] = {
-            "low": self.low,
-            "high": self.high,
-            "discount": self.discount,
-            "total_updates": float(self.updates),
-        } | changes
-        models = [
-            FQE(following=acting, fold=fold, **settings)
-            for acting in following
-            for fold in self.folds
-        ]
-        keys = list(jax.random.split(jax.random.key(self.seed), len(models)))
-        states = train_population(models, experience, keys, self.updates)
-        return [(model, member(states, i)) for i, model in enumerate(models)]
-
-    def _seen(self, observation: np.ndarray, valid: np.ndarray | None, rows: Any) -> Any:
-        scaled = jax.vmap(self.normalizer)(jnp.asarray(observation))
-        return scaled if valid is None else Masked(scaled, jnp.asarray(valid[rows]))
-
-
-def _by_fold(
-    networks: list[tuple[FQE, Any]], observation: Any, acting: Any, fold: np.ndarray
-) -> np.ndarray:
-    values = [
-        np.asarray(fqe.values(state.critics.network, observation, acting))
-        for fqe, state in networks
-    ]
-    return np.stack(values)[fold, np.arange(len(fold))]
-
-
-def _probabilities(rows: np.ndarray, rest: np.ndarray) -> Probabilities:
-    return Probabilities(
-        jnp.asarray(np.nan_to_num(rows), jnp.float32),
-        jnp.asarray(np.nan_to_num(rest), jnp.float32),
-    )
 
 
 def _kl_of_rows(policy: np.ndarray, behavior: np.ndarray) -> np.ndarray:

@@ -163,6 +163,7 @@ class Certification:
             fqe=fitted.completions if fitted else None,
             fqe_interval=fitted.interval if fitted else None,
             unseen_share=fitted.unseen_share if fitted else None,
+            has_fitted_behavior=self.behavior.is_fitted,
             calibration_error=self.calibration_error,
             overestimates=overestimates,
             refusals=(*refusals, *self.log_refusals),

@@ -126,12 +126,10 @@ def trustworthy(evidence: Evidence) -> Iterator[Reason]:
     error = evidence.calibration_error
     yield Reason(
         "CALIBRATION",
-        error is None or error < CALIBRATION,
+        not evidence.has_fitted_behavior if error is None else error < CALIBRATION,
         error,
         f"below {CALIBRATION}",
-        "The probabilities of logged actions were logged, not estimated."
-        if error is None
-        else f"Estimated probabilities of actions are off by {error:.1%} on average.",
+        _calibrated(evidence),
     )
     yield _corrected(evidence)
 
@@ -148,6 +146,15 @@ def better_by_all(evidence: Evidence) -> Reason:
         f"{evidence.name} is estimated to be worth {said or 'an unknown amount'}, the "
         f"present behavior {now:.4g}.",
     )
+
+
+def _calibrated(evidence: Evidence) -> str:
+    if evidence.calibration_error is not None:
+        off = evidence.calibration_error
+        return f"Estimated probabilities of actions are off by {off:.1%} on average."
+    if evidence.has_fitted_behavior:
+        return "The densities of logged actions were estimated; how well is not known."
+    return "The probabilities of logged actions were logged, not estimated."
 
 
 def _seen(evidence: Evidence) -> Reason:

@@ -40,7 +40,8 @@ class Evidence:
     mean_weight: float | None = None
     kl_bits: float | None = None  # Per episode.
     unseen_share: float | None = None  # Of its decisions: actions the log never shows.
-    calibration_error: float | None = None  # None where propensities are logged.
+    has_fitted_behavior: bool = False  # Propensities are estimated.
+    calibration_error: float | None = None  # Of these; None where it is not known.
     overestimates: bool = False  # Its learner believes far more than FQE finds.
     agreement: Agreement | None = None
     refusals: tuple[Refusal, ...] = ()

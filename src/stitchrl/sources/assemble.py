@@ -53,17 +53,19 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
         group = identities(columns[mapping.group], mapping.group, path)
         optional["group"] = group[rows.decision]
     assert mapping.reward is not None
+    reward, late = _reward(mapping, columns, mapping.reward, rows, path)
+    rewards: dict[str, np.ndarray] = {}
+    for name, column in mapping.rewards.items():
+        rewards[name], more = _reward(mapping, columns, column, rows, path)
+        late += more
     dataset = Dataset.create(
         observation=observed,
         feature_names=tuple(features.columns),
         final_observation=final,
         action=found.action,
         actions=found.actions,
-        reward=numbers(columns[mapping.reward], mapping.reward, path)[rows.decision],
-        rewards={
-            name: numbers(columns[column], column, path)[rows.decision]
-            for name, column in mapping.rewards.items()
-        },
+        reward=reward,
+        rewards=rewards,
         terminated=rows.terminated,
         truncated=rows.truncated,
         episode=rows.episode,
@@ -72,10 +74,36 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
         reward_bounds=_pair(mapping.reward_bounds),
         return_bounds=_pair(mapping.return_bounds),
         may_be_missing=_may_be_missing(mapping, features),
-        notes=(*bound.notes, *rows.notes, *found.notes, *features.notes, *notes),
+        notes=(*bound.notes, *rows.notes, *found.notes, *features.notes, *notes, *late),
         **optional,
     )
     return _named(dataset, rows, mapping)
+
+
+def _reward(
+    mapping: Mapping, columns: dict[str, Column], name: str, rows: Rows, path: Path
+) -> tuple[np.ndarray, list[Finding]]:
+    """float64 (size,): of each decision, with what the row after the last one brought.
+
+    Rows that a column marks as final hold padding instead.
+    """
+    logged = numbers(columns[name], name, path)
+    reward = logged[rows.decision]
+    late = _at(logged, rows.final, 0.0)
+    late[np.isnan(late)] = 0.0
+    brings = np.flatnonzero(late != 0)
+    if mapping.final_rows is not True or not len(brings):
+        return reward, []
+    reward[rows.last[brings]] += late[brings]
+    found = warn(
+        "FINAL_REWARD",
+        f"Column '{name}' of '{path}' has a reward in rows without a decision: it was "
+        "added to that of the decision before.",
+        "If every row tells what the decision of the row before brought, move the column "
+        "up by one row; else empty it in rows without a decision.",
+        rows=rows.final[brings].tolist(),
+    )
+    return reward, [found]
 
 
 def require_same_length(columns: dict[str, Column], path: Path) -> None:
