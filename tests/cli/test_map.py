@@ -3,7 +3,9 @@
 import tomllib
 
 from cli.conftest import call, document
+from repository import ROOT
 
+from stitchrl.cli.map import REFERENCE
 from stitchrl.sources import presets
 
 
@@ -30,6 +32,22 @@ def test_a_proposal_can_be_written_to_a_file(tmp_path):
     assert tomllib.loads(out.read_text())["episode"] == "visit"
 
 
+def test_a_mapping_that_exists_is_never_overwritten(tmp_path):
+    log, out = visits(tmp_path / "visits.csv"), tmp_path / "map.toml"
+    out.write_text('episode = "settled by hand"')
+    result = call("map", log, "--guess", "--out", out)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert f"'{out}' exists already" in result.stderr
+    assert "Name another file with --out, or remove" in result.stderr
+    assert out.read_text() == 'episode = "settled by hand"'
+
+
+def test_the_reference_of_keys_is_named_and_exists(tmp_path):
+    result = call("map", visits(tmp_path / "visits.csv"), "--guess")
+    assert result.stderr.rstrip().endswith(REFERENCE)
+    assert (ROOT / REFERENCE).is_file()
+
+
 def test_a_proposal_as_json(tmp_path):
     said = document(call("map", visits(tmp_path / "visits.csv"), "--guess", "--json"))
     assert tomllib.loads(said["mapping"])["episode"] == "visit"
@@ -45,4 +63,6 @@ def test_presets_are_listed():
 def test_it_must_be_said_what_to_do(tmp_path):
     result = call("map", visits(tmp_path / "visits.csv"))
     assert result.exit_code == 2
-    assert "--guess" in result.stderr
+    assert "add --guess" in result.stderr
+    assert "Say which log" not in result.stderr
+    assert "Say which log" in call("map").stderr

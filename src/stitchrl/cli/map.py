@@ -8,6 +8,8 @@ import typer
 from stitchrl import artifacts, sources
 from stitchrl.cli.output import AsJson, print_json, remark, say
 
+REFERENCE = "docs/mapping.md"
+
 
 def map(
     log: Annotated[
@@ -28,10 +30,19 @@ def map(
     if presets:
         _list(as_json=as_json)
         return
-    if log is None or not guess:
+    if log is None:
         raise typer.BadParameter(
             "Say which log to look at: stitchrl map LOG --guess. Or list the known "
             "conventions: stitchrl map --presets."
+        )
+    if not guess:
+        raise typer.BadParameter(
+            f"What to do with '{log}' is not said: add --guess to have a mapping proposed."
+        )
+    if out is not None and out.exists():
+        raise ValueError(
+            f"'{out}' exists already, and may hold what you settled by hand: it stays as "
+            "it is. Name another file with --out, or remove that one first."
         )
     found = sources.guess(log)
     if out is not None:
@@ -47,6 +58,7 @@ def map(
         remark("\nNot known from the file, for you to settle:")
         for sentence in found.unknown:
             remark(f"  - {sentence}")
+    remark(f"What each key means, with examples: {REFERENCE}")
 
 
 def _list(*, as_json: bool) -> None:
