@@ -6,7 +6,8 @@ import numpy as np
 
 from stitchrl.dataset import Dataset
 
-SHARES = (0.6, 0.2, 0.2)
+CERTIFICATION_SHARE = 0.2
+SHARES = (0.6, 0.2, CERTIFICATION_SHARE)
 
 
 class Splits(NamedTuple):

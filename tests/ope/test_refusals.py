@@ -46,6 +46,8 @@ def test_ess_low():
     refusal = refuse.low_effective_size(2.0, 1000)
     says(refusal, "ESS_LOW", "2.0 of 1,000")
     assert refusal is not None and "5,000" in refusal.remedy
+    refusal = refuse.low_effective_size(2.0, 1000, part=0.2)
+    assert refusal is not None and "25,000" in refusal.remedy
     assert refuse.low_effective_size(10.0, 1000) is None
 
 
@@ -65,6 +67,8 @@ def test_meanw(mean, error, raised):
     assert (refusal is not None) is raised
     if raised:
         says(refusal, "MEANW", "must average 1")
+        estimated = refuse.mean_weight_off(mean, error, is_fitted=True)
+        says(estimated, "MEANW", "must average 1", "estimated")
 
 
 def test_horizon():
@@ -89,6 +93,9 @@ def test_single():
     says(refusal, "SINGLE", "16 independent episodes")
     assert refusal is not None and "14 more" in refusal.remedy
     assert refuse.too_few(30) is None
+    refusal = refuse.too_few(16, part=0.2)
+    says(refusal, "SINGLE", "16 independent", "20% of the log")
+    assert refusal is not None and "at least 70 more" in refusal.remedy
 
 
 def test_bounds():

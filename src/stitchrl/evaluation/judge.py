@@ -60,6 +60,7 @@ class Judge:
     updates: int  # Of every network fitted for evaluation.
     seed: int
     certified: int  # Candidates judged together: what Bonferroni divides by.
+    part: float = 1.0  # Of the whole log: this split.
 
     @cached_property
     def known(self) -> KnownBehavior:
@@ -81,6 +82,7 @@ class Judge:
             candidates=self.certified,
             seed=self.seed,
             calibration_error=self.known.calibration_error,
+            part=self.part,
         )
 
     def evidence(

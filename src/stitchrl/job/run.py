@@ -29,6 +29,7 @@ from stitchrl.job.truth import TRUTHS
 from stitchrl.ope.refusals import Refusal, no_propensity
 from stitchrl.plan import MIXTURE_SHARES, Plan
 from stitchrl.report.render import render
+from stitchrl.splits import CERTIFICATION_SHARE
 from stitchrl.verdict import decide_all, recommend
 
 
@@ -123,6 +124,7 @@ def judge_all(ready: Checked, trained: Trained | None) -> Results:
         updates=plan.fqe_updates,
         seed=plan.seed,
         certified=certified,
+        part=CERTIFICATION_SHARE if trained else 1.0,
     )
     refusals = _run_refusals(plan, judge.dataset)
     evidence = judge.evidence(requests, refusals=refusals)

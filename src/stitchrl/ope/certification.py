@@ -52,6 +52,7 @@ class Certification:
     candidates: int  # Certified together: each gets its share of the error.
     seed: int  # Of folds and resamples.
     calibration_error: float | None = None  # ECE of a fitted behavior.
+    part: float = 1.0  # Of the whole log: this split.
 
     @property
     def level(self) -> float:
@@ -77,7 +78,7 @@ class Certification:
     def present_guaranteed(self) -> Interval:
         """J(π_β) by betting: all weights are 1, so that propensities do not matter."""
         unit = Weights(np.zeros(self.dataset.episodes), self.dataset.episode_group)
-        return self._betting(unit, propensities_known=True)
+        return self._betting(unit)
 
     @cached_property
     def log(self) -> TabularLog | None:
@@ -95,7 +96,7 @@ class Certification:
             refuse.bad_propensity(self.behavior.propensity, is_density=is_density),
             refuse.no_ends(dataset),
             refuse.unbounded_horizon(dataset, self.discount),
-            refuse.too_few(dataset.groups),
+            refuse.too_few(dataset.groups, part=self.part),
             refuse.bounds_broken(self.bounds, self.returns),
         )
         return tuple(refusal for refusal in found if refusal is not None)
@@ -202,20 +203,23 @@ class Certification:
             families.append(Estimate("FQE", value, fitted.interval, groups))
         distance = fitted.divergence if fitted else None
         distance = distance or self.divergence(policy, evidence.share)
-        guaranteed = self._betting(weights, propensities_known=known)
+        guaranteed = None
+        if known:  # Nothing is guaranteed by propensities that were estimated.
+            found = self._betting(weights)
+            guaranteed = difference(found, self.present_guaranteed)
         asymptotic = None
         if weighted.interval is not None and self.present.interval is not None:
             asymptotic = difference(weighted.interval, self.present.interval)
         raised = (
             refuse.unsupported(distance.unsupported_share) if known else None,
-            refuse.mean_weight_off(weights.mean, weights.mean_error),
+            refuse.mean_weight_off(weights.mean, weights.mean_error, is_fitted=not known),
             self._deterministic(policy, weights, evidence.share),
-            refuse.low_effective_size(weights.effective_size, groups),
+            refuse.low_effective_size(weights.effective_size, groups, part=self.part),
         )
         return replace(
             evidence,
             wis=weighted.value if weighted.interval else None,
-            guaranteed=difference(guaranteed, self.present_guaranteed),
+            guaranteed=guaranteed,
             asymptotic=asymptotic,
             effective_size=weights.effective_size,
             mean_weight=weights.mean,
@@ -237,13 +241,13 @@ class Certification:
             episodes=self.dataset.episodes,
         )
 
-    def _betting(self, weights: Weights, *, propensities_known: bool) -> Interval:
+    def _betting(self, weights: Weights) -> Interval:
         return betting(
             weights,
             self.returns,
             self.bounds,
             level=self.level,
-            propensities_known=propensities_known,
+            propensities_known=True,
         )
 
     @property

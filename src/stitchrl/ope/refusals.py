@@ -1,5 +1,6 @@
 """When no number may be given: condition, message and the cheapest way out, one each."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,29 +73,46 @@ def unsupported(share: float, *, states: int | None = None) -> Refusal | None:
     )
 
 
-def low_effective_size(effective_size: float, groups: int) -> Refusal | None:
-    """ESS_LOW: fewer than 10 episodes effectively speak about the policy."""
+def low_effective_size(
+    effective_size: float, groups: int, *, part: float = 1.0
+) -> Refusal | None:
+    """ESS_LOW: fewer than 10 episodes effectively speak about the policy.
+
+    `part` is the share of the whole log that these groups are.
+    """
     if effective_size >= FEWEST_EFFECTIVE:
         return None
-    needed = groups * FEWEST_EFFECTIVE / max(effective_size, 1e-9)
+    needed = groups / part * FEWEST_EFFECTIVE / max(effective_size, 1e-9)
     return Refusal(
         "ESS_LOW",
         f"Only {effective_size:.1f} of {groups:,} independent episodes effectively speak "
         "about this policy; at least 10 must.",
         "Move less far: mix the policy with the present behavior. "
-        f"Or log about {needed:,.0f} episodes.",
+        f"Or log about {needed:,.0f} episodes in all.",
     )
 
 
-def mean_weight_off(mean: float, error: float) -> Refusal | None:
+def mean_weight_off(
+    mean: float, error: float, *, is_fitted: bool = False
+) -> Refusal | None:
     """MEANW: weights, which must average 1, are off by > 5 errors or a factor 2.
 
-    Off by as much as propensities are rounded is not off.
+    Off by as much as propensities are rounded is not off. `is_fitted` says that these are
+    estimated.
     """
     low, high = MEAN_WEIGHT
     allowed = MEAN_WEIGHT_ERRORS * error + MEAN_WEIGHT_ROUNDING
     if low <= mean <= high and abs(mean - 1) <= allowed:
         return None
+    if is_fitted:
+        return Refusal(
+            "MEANW",
+            f"Importance weights must average 1, but average {mean:.3g} (standard error "
+            f"{error:.2g}): how likely the logged actions were had to be estimated, and "
+            "the estimate is too far off, or a few episodes carry the weight.",
+            "Add the columns by which the decisions were made, or log how likely each "
+            "action was; or move less far: mix the policy with the present behavior.",
+        )
     return Refusal(
         "MEANW",
         f"Importance weights must average 1, but average {mean:.3g} (standard error "
@@ -130,15 +148,20 @@ def no_ends(dataset: Dataset) -> Refusal | None:
     )
 
 
-def too_few(groups: int) -> Refusal | None:
-    """SINGLE: fewer than 30 independent episodes."""
+def too_few(groups: int, *, part: float = 1.0) -> Refusal | None:
+    """SINGLE: fewer than 30 independent episodes.
+
+    `part` is the share of the whole log that these groups are.
+    """
     if groups >= FEWEST_GROUPS:
         return None
+    held = "" if part == 1 else f", the {part:.0%} of the log that are kept for judging"
+    more = math.ceil((FEWEST_GROUPS - groups) / part)
     return Refusal(
         "SINGLE",
-        f"There are {groups} independent episodes to judge by; no interval holds with "
-        f"fewer than {FEWEST_GROUPS}.",
-        f"Log at least {FEWEST_GROUPS - groups} more (patients, users, robots: whatever is "
+        f"There are {groups} independent episodes to judge by{held}; no interval holds "
+        f"with fewer than {FEWEST_GROUPS}.",
+        f"Log at least {more:,} more (patients, users, robots: whatever is "
         "independent of the others).",
     )
 
