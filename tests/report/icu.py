@@ -117,6 +117,7 @@ def difference(value: float, half: float) -> Estimate:
         low=value - half - CLINICIANS.high,
         high=value + half - CLINICIANS.low,
         interval="asymptotic",
+        level=0.9,
         n=N,
     )
 

@@ -29,10 +29,20 @@ def spoken(svg: str) -> str:
 
 def test_forest_says_every_estimate():
     text = spoken(figures.forest(ICU, VALUES))
-    assert text.startswith("Clinicians, mean: 0.783 (0.771 to 0.796). 10 % tabular")
-    assert "IQL, WIS: 0.802 (0.612 to 0.992)" in text
+    assert text.startswith("Clinicians, mean: 0.783 (0.771 to 0.796, 95 %). 10 % tabular")
+    assert "IQL, WIS: 0.802 (0.612 to 0.992, 95 %)" in text
     assert "Double DQN (control), own: 0.983 (no interval)" in text
     assert "Clinicians, WIS" not in text
+
+
+def test_the_forest_plot_names_the_level_of_its_intervals():
+    svg = figures.forest(ICU, VALUES).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert "value (95 % interval)" in svg and "(0.771 to 0.796)<" in svg
+    fields = json.loads(ICU.model_dump_json())
+    fields["decide"]["estimates"]["rows"][1]["estimate"]["level"] = 0.99
+    mixed = figures.forest(Report.model_validate(fields), VALUES)
+    mixed = mixed.replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert "value (interval, level)" in mixed and "(0.771 to 0.796, 95 %)<" in mixed
 
 
 def test_forest_order_is_mixtures_then_policies_then_controls():
@@ -87,8 +97,8 @@ def test_only_mixtures_of_one_policy_are_shown():
 
 def test_how_far_says_value_and_decision():
     text = spoken(figures_moves.how_far(ICU, mixture_steps(ICU), VALUES))
-    assert "30 %: 0.800 (0.775 to 0.824), Pilot" in text
-    assert "100 %: 0.861 (0.551 to 1.000), Cannot say" in text
+    assert "30 %: 0.800 (0.775 to 0.824, 95 %), Pilot" in text
+    assert "100 %: 0.861 (0.551 to 1.000, 95 %), Cannot say" in text
 
 
 def test_changes_of_shares_and_of_means():

@@ -3,7 +3,17 @@
 import pytest
 from report.fixture import icu_report, minimal_report
 
-from stitchrl.report.format import Values, about, bits, count, number, percent, shorten
+from stitchrl.report.format import (
+    Values,
+    about,
+    bits,
+    common_level,
+    count,
+    level,
+    number,
+    percent,
+    shorten,
+)
 from stitchrl.report.format import seconds as duration
 from stitchrl.report.schema import Decide, Estimate, Estimates
 
@@ -108,5 +118,20 @@ def test_gains_have_a_sign_unless_they_are_none():
     assert values.gain(-0.0211) == f"{MINUS}0.021"
     assert values.gain(-0.00001) == values.gain(0.00001) == "0.000"
     gained = Estimate(value=0.01, low=-0.021, high=0.054, interval="asymptotic")
-    assert values.gain_interval(gained) == f"{MINUS}0.021 to +0.054"
+    assert values.gain_interval(gained) == f"{MINUS}0.021 to +0.054 (95{SPACE}%)"
     assert values.interval(Estimate(value=1.0)) == "–"
+
+
+def test_levels_are_exact_and_only_shared_if_equal():
+    assert [level(x) for x in (0.95, 0.9875, 1 - 0.05 / 3)] == [
+        f"95{SPACE}%",
+        f"98.75{SPACE}%",
+        f"98.33{SPACE}%",
+    ]
+    one = Estimate(value=0.5, low=0.4, high=0.6, interval="asymptotic", level=0.99)
+    other = one.model_copy(update={"level": 0.98})
+    assert common_level([one, None, Estimate(value=0.5)]) == f"99{SPACE}%"
+    assert common_level([one, other]) == common_level([None]) == ""
+    values = Values(icu_report())
+    assert values.whole(one) == f"0.500 (0.400 to 0.600, 99{SPACE}%)"
+    assert values.gain_interval(other) == f"+0.400 to +0.600 (98{SPACE}%)"

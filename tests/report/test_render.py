@@ -157,9 +157,9 @@ def test_the_verdict_comes_first_with_rule_and_numbers():
     for part in (
         "Pilot bounds: asymptotic Try it on some patients",
         "30 % tabular, 70 % clinicians recommended",
-        "Probability of survival 0.800 0.775 to 0.824",
-        "Clinicians, as logged 0.783 0.771 to 0.796",
-        "Difference +0.016 −0.021 to +0.054",
+        "Probability of survival 0.800 0.775 to 0.824 (95 %)",
+        "Clinicians, as logged 0.783 0.771 to 0.796 (95 %)",
+        "Difference +0.016 −0.021 to +0.054 (90 %)",
         "1,027 of 4,000 held out",
         "✕ not passed: The lower bound of the improvement is above 0.",
         "1,027 at least 200",
@@ -204,7 +204,7 @@ def test_the_control_is_held_against_the_truth():
     text = plain(page_of("icu"))
     assert "A real user has no such section." in text
     assert "Double DQN believes its policy is worth 0.983. It is worth 0.779" in text
-    assert "Double DQN 0.779 0.640 0.170 to 1.000 0.983 +0.204" in text
+    assert "Double DQN 0.779 0.640 0.170 to 1.000 (95 %) 0.983 +0.204" in text
     assert "A real user" not in plain(page_of("single"))
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stitchrl import artifacts
 from stitchrl.cli.output import print_json, results, say
-from stitchrl.report.format import Values
+from stitchrl.report.format import Values, common_level, level
 from stitchrl.report.numbers import Estimate
 from stitchrl.report.schema import Report
 from stitchrl.verdict import Decision
@@ -98,34 +98,43 @@ def _subject(report: Report) -> str | None:
 
 
 def _table(report: Report) -> Table:
-    values = Values(report)
+    values, estimates = Values(report), report.decide.estimates
+    verdicts = [
+        verdict
+        for verdict in report.decide.verdicts
+        if verdict.decision is not Decision.EVALUATED
+    ]
+    shown = [verdict.estimate for verdict in verdicts]
+    shared = common_level([*shown, estimates.behavior if estimates else None])
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=True)
     table.add_column("Policy", ratio=1)
     table.add_column("Verdict", no_wrap=True)
-    table.add_column(f"{report.estimand.outcome}, 95 %", justify="right", max_width=24)
+    table.add_column(
+        f"{report.estimand.outcome}, {shared or 'interval'}", justify="right", max_width=24
+    )
     exact = {one.policy: one.value for one in report.truth.values} if report.truth else {}
     if exact:
         table.add_column("In truth", justify="right")
 
     def add(name: str, label: str, word: Text, estimate: Estimate | None) -> None:
         known = [values.value(exact.get(name))] if exact else []
-        table.add_row(label, word, _interval(values, estimate), *known)
+        table.add_row(label, word, _interval(values, estimate, shared), *known)
 
-    estimates = report.decide.estimates
     if estimates is not None:
         add("behavior", report.behavior_label, Text(""), estimates.behavior)
-    for verdict in report.decide.verdicts:
-        if verdict.decision is not Decision.EVALUATED:
-            word, color = WORDS[verdict.decision]
-            label = report.policy(verdict.policy).label
-            add(verdict.policy, label, Text(word, style=color), verdict.estimate)
+    for verdict in verdicts:
+        word, color = WORDS[verdict.decision]
+        label = report.policy(verdict.policy).label
+        add(verdict.policy, label, Text(word, style=color), verdict.estimate)
     return table
 
 
-def _interval(values: Values, estimate: Estimate | None) -> str:
+def _interval(values: Values, estimate: Estimate | None, shared: str) -> str:
+    """0.782 [0.771, 0.796], with its own level where intervals do not share one."""
     if estimate is None:
         return ""
     if estimate.low is None or estimate.high is None:
         return values.value(estimate.value)
     low, high = values.value(estimate.low), values.value(estimate.high)
-    return f"{values.value(estimate.value)} [{low}, {high}]"
+    own = "" if shared else f" {level(estimate.level)}"
+    return f"{values.value(estimate.value)} [{low}, {high}]{own}"

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from stitchrl.report.decide import EstimateRow, Estimates
 from stitchrl.report.focus import shown_policies
-from stitchrl.report.format import Values, count, shorten
+from stitchrl.report.format import Values, common_level, count, shorten
 from stitchrl.report.numbers import Estimate
 from stitchrl.report.schema import Kind, Policy, Report
 from stitchrl.report.svg import COLOR, SMALL, board, drawn, listing, to_svg
@@ -42,13 +42,17 @@ def forest(report: Report, values: Values) -> Markup:
     axes.set_xlim(*_limits(estimates.behavior, points))
     axes.spines["left"].set_visible(False)
     reference(axes, estimates.behavior, is_vertical=True)
-    for x, text, align in _COLUMNS:
+    shown = [point.estimate for of in points.values() for point in of]
+    shared = common_level([estimates.behavior, *shown])
+    header = f"value ({shared} interval)" if shared else "value (interval, level)"
+    for x, text, align in ((1.03, header, "left"), *_COLUMNS):
         axes.text(x, 1, text, transform=axes.transAxes, ha=align, **SMALL)
     y = GAP / 2 + LINE / 2
     behavior = report.behavior_label
     _estimate(axes, y, estimates.behavior, marker="s", color=COLOR["behavior"])
     n = count(estimates.behavior.n)
-    _labels(axes, y, behavior, "mean", estimates.behavior, (n, ""), values)
+    said = values.whole(estimates.behavior, with_level=not shared)
+    _labels(axes, y, behavior, "mean", said, (n, ""))
     spoken = [_spoken(behavior, "mean", estimates.behavior, values)]
     y += LINE
     for policy in policies:
@@ -64,7 +68,8 @@ def forest(report: Report, values: Values) -> Markup:
                 axes, y, point.estimate, marker=marker, color=COLOR[color], filled=is_filled
             )
             name = label if position == 0 else ""
-            _labels(axes, y, name, point.estimator, point.estimate, point.right, values)
+            said = values.whole(point.estimate, with_level=not shared)
+            _labels(axes, y, name, point.estimator, said, point.right)
             spoken.append(_spoken(label, point.estimator, point.estimate, values))
             y += LINE
     return to_svg(
@@ -76,7 +81,6 @@ def forest(report: Report, values: Values) -> Markup:
 
 
 _COLUMNS = (
-    (1.03, "value (95 % interval)", "left"),
     (1.53, "ESS", "right"),
     (1.57, "trust", "left"),
 )
@@ -196,23 +200,19 @@ def _labels(
     y: float,
     label: str,
     estimator: str,
-    estimate: Estimate,
+    said: str,
     right: tuple[str, str],
-    values: Values,
 ) -> None:
     across = axes.get_yaxis_transform()
-    interval = values.interval(estimate)
-    shown = values.value(estimate.value) + (
-        f" ({interval})" if estimate.low is not None else ""
-    )
     place = {"transform": across, "va": "center"}
     axes.text(-0.61, y, shorten(label, 32), ha="left", **place)
     axes.text(-0.02, y, estimator, ha="right", color=COLOR["muted"], **place)
-    axes.text(1.03, y, shown, ha="left", **place)
+    axes.text(1.03, y, said, ha="left", **place)
     axes.text(1.53, y, right[0], ha="right", **place)
     axes.text(1.57, y, right[1], ha="left", color=COLOR["muted"], **place)
 
 
 def _spoken(label: str, estimator: str, estimate: Estimate, values: Values) -> str:
-    interval = values.interval(estimate) if estimate.low is not None else "no interval"
-    return f"{label}, {estimator}: {values.value(estimate.value)} ({interval})"
+    said = values.whole(estimate)
+    none = " (no interval)" if estimate.low is None else ""
+    return f"{label}, {estimator}: {said}{none}"

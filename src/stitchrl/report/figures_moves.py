@@ -36,9 +36,7 @@ def how_far(
     axes.grid(axis="y", lw=0.6)
     axes.set_axisbelow(True)
     reference(axes, behavior, is_vertical=False)
-    spoken = [
-        f"Logged policy: {values.value(behavior.value)} ({values.interval(behavior)})"
-    ]
+    spoken = [f"Logged policy: {values.whole(behavior)}"]
     fitted = {
         row.policy: row.estimate.value
         for row in estimates.rows
@@ -69,10 +67,7 @@ def how_far(
                 mec=COLOR["fqe"],
                 mfc=COLOR["paper"],
             )
-        spoken.append(
-            f"{percent(share)}: {values.value(estimate.value)} "
-            f"({values.interval(estimate)}), {meaning.title}"
-        )
+        spoken.append(f"{percent(share)}: {values.whole(estimate)}, {meaning.title}")
     _decision_names(axes, [(share, verdict) for share, verdict, _ in known])
     return to_svg(
         figure,

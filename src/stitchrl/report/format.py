@@ -1,5 +1,6 @@
 """Numbers as people read them. A gap in the data is an en dash, never an empty cell."""
 
+from collections.abc import Iterable
 from math import ceil, floor, isinf, log10
 
 from stitchrl.report.numbers import Estimate
@@ -74,6 +75,22 @@ def bits(distance: float | int | None, digits: int = 1) -> str:
     return "∞" if isinf(distance) else f"{distance:.{digits}f}"
 
 
+def level(share: float) -> str:
+    """Of an interval: 99 %, 98.75 %."""
+    digits = f"{100 * share:.2f}".rstrip("0").rstrip(".")
+    return f"{digits}{NARROW_SPACE}%"
+
+
+def common_level(estimates: Iterable[Estimate | None]) -> str:
+    """The level that all intervals share; empty if they differ or there is none."""
+    found = {
+        level(estimate.level)
+        for estimate in estimates
+        if estimate is not None and estimate.low is not None
+    }
+    return found.pop() if len(found) == 1 else ""
+
+
 def about(size: float | int) -> str:
     """A size rounded up to two significant digits: about 12,000."""
     if isinf(size) or size >= 1e8:
@@ -101,17 +118,27 @@ class Values:
         """+0.016: the sign is always there."""
         return MISSING if value is None else _signed(f"{value:+.{self.decimals}f}")
 
+    def whole(self, estimate: Estimate, *, with_level: bool = True) -> str:
+        """0.782 (0.771 to 0.796, 99 %)"""
+        if estimate.low is None or estimate.high is None:
+            return self.value(estimate.value)
+        ends = f"{self.value(estimate.low)} to {self.value(estimate.high)}"
+        own = f", {level(estimate.level)}" if with_level else ""
+        return f"{self.value(estimate.value)} ({ends}{own})"
+
     def interval(self, estimate: Estimate | None) -> str:
-        """0.771 to 0.796"""
+        """0.771 to 0.796 (99 %)"""
         if estimate is None or estimate.low is None or estimate.high is None:
             return MISSING
-        return f"{self.value(estimate.low)} to {self.value(estimate.high)}"
+        ends = f"{self.value(estimate.low)} to {self.value(estimate.high)}"
+        return f"{ends} ({level(estimate.level)})"
 
     def gain_interval(self, estimate: Estimate | None) -> str:
-        """−0.004 to +0.031"""
+        """−0.004 to +0.031 (98 %)"""
         if estimate is None or estimate.low is None or estimate.high is None:
             return MISSING
-        return f"{self.gain(estimate.low)} to {self.gain(estimate.high)}"
+        ends = f"{self.gain(estimate.low)} to {self.gain(estimate.high)}"
+        return f"{ends} ({level(estimate.level)})"
 
 
 def _signed(text: str) -> str:

@@ -96,7 +96,7 @@ def _terms_of(report: Report, *, has_mixtures: bool) -> dict[str, list[str]]:
     behavior = trust.behavior if trust else None
     used = {
         "Logged policy": bool(estimates) or has_mixtures,
-        "95 % interval": bool(estimates) or has_estimate,
+        "Interval": bool(estimates) or has_estimate,
         "Mixture": has_mixtures,
         "WIS": "WIS" in estimators,
         "FQE": "FQE" in estimators,

@@ -42,9 +42,12 @@ RULE = {
 TERMS = {
     "Logged policy": "Whoever made the decisions in the log. Its value, J(π_β), is the "
     "mean of the returns observed; every other policy is held against it.",
-    "95 % interval": "A range that, in repeated samples, holds the true number 95 times in "
-    "100. Guaranteed: at any sample size. Asymptotic: for large samples. Model-based: if a "
-    "fitted model is right.",
+    "Interval": "A range that holds the true number as often, in repeated samples, as its "
+    "level says, which stands behind it: 99 % is 99 times in 100. The more policies are "
+    "certified together, the higher each level, so that all their bounds together err 5 "
+    "times in 100. The difference of two 99 % intervals has the level 98 %. Guaranteed: at "
+    "any sample size. Asymptotic: for large samples. Model-based: if a fitted model is "
+    "right.",
     "WIS": "Weighted importance sampling: the mean return of the log, in which episodes "
     "count more if the policy would have acted as was logged.",
     "FQE": "Fitted Q evaluation: a model, fitted to the log, of what follows when the "
@@ -73,7 +76,7 @@ TERMS = {
 TERMS_OF = {
     "decide": (
         "Logged policy",
-        "95 % interval",
+        "Interval",
         "Mixture",
         "WIS",
         "FQE",
