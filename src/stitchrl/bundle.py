@@ -1,6 +1,6 @@
 """A policy that can be handed over: acts without the log, says what was certified."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from stitchrl.artifacts import (
 from stitchrl.candidates import Act, Candidate
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.policies import action_probabilities
+from stitchrl.reuse import NOTHING
 from stitchrl.spaces import Masked
 from stitchrl.structure import from_plain, to_plain
 from stitchrl.value_iteration import TabularPolicy
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "policy.json", "weights.safetensors"
+USED = "used_episodes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,8 @@ class Bundle:
     uses_valid_actions: bool
     reading: dict[str, Any]  # How observations are read from a table.
     certified: dict[str, Any]  # The verdict and its numbers, as in the report.
+    # Fingerprints of the episodes by which it was learned and chosen: see `reuse`.
+    used: np.ndarray = field(default_factory=lambda: NOTHING)
 
     def act(
         self,
@@ -149,6 +153,7 @@ def bundle_of(
     share: float,
     reading: dict[str, Any],
     certified: dict[str, Any],
+    used: np.ndarray = NOTHING,
 ) -> Bundle:
     """The exported form of exactly what was certified."""
     return Bundle(
@@ -161,6 +166,7 @@ def bundle_of(
         uses_valid_actions=dataset.valid_actions is not None,
         reading=reading,
         certified=certified,
+        used=used,
     )
 
 
@@ -177,6 +183,7 @@ def save(path: str | Path, bundle: Bundle) -> None:
         kind, structure = "uniform", None
     else:
         kind, structure = "network", to_plain(bundle.policy, arrays)
+    arrays[USED] = bundle.used
     actions = bundle.actions
     description = {
         "format": FORMAT,
@@ -219,6 +226,7 @@ def load(path: str | Path) -> Bundle:
             f"stitchrl reads {FORMAT}. Install the version that wrote it, or export again."
         )
     arrays = bytes_to_arrays(files[WEIGHTS], source=f"{path}/{WEIGHTS}")
+    used = arrays.pop(USED, NOTHING)
     if said["kind"] == "tabular":
         policy: Any = TabularPolicy(arrays["probabilities"], arrays["values"])
     elif said["kind"] == "uniform":
@@ -241,4 +249,5 @@ def load(path: str | Path) -> Bundle:
         uses_valid_actions=said["valid_actions"],
         reading=said["reading"],
         certified=said["certified"],
+        used=used,
     )

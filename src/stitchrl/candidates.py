@@ -1,6 +1,6 @@
 """Policies to be evaluated, whoever made them, and what each would do along a log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.ope.policy_table import RARE, DensityTable, PolicyTable
 from stitchrl.policies import Categorical, Normalized, WithoutRare, action_probabilities
+from stitchrl.reuse import NOTHING
 from stitchrl.spaces import Masked
 from stitchrl.value_iteration import TabularPolicy
 
@@ -35,6 +36,8 @@ class Candidate:
     members: tuple[int, ...] = ()  # Of the run, from which it came.
     own_estimate: float | None = None  # What its learner believes it is worth.
     discount: float | None = None  # γ with which its learner counts.
+    # Of a policy from outside: fingerprints of the episodes it was learned from.
+    used: np.ndarray = field(default_factory=lambda: NOTHING)
 
 
 def as_exported(policy: Any, normalizer: Any) -> tuple[Any, Act]:

@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from stitchrl.findings import DataError, Finding, Severity, at_rows
+from stitchrl.columns import (
+    in_order_of_appearance,
+    require_same_length,
+    require_shape,
+    whole_numbers,
+)
+from stitchrl.findings import Finding
 from stitchrl.spaces import Continuous, Discrete, Spec
 
 MAX_ACTIONS = 10_000
@@ -123,7 +129,7 @@ class Dataset:
             observation = observation[:, None]
         size, width = observation.shape
         is_discrete = isinstance(actions, Choices)
-        action = _whole(action) if is_discrete else np.asarray(action, np.float32)
+        action = whole_numbers(action) if is_discrete else np.asarray(action, np.float32)
         if not is_discrete and action.ndim == 1:
             action = action[:, None]
         columns = {
@@ -147,7 +153,7 @@ class Dataset:
             named["step"] = np.asarray(step, np.int64)
         if group is not None:
             named["group"] = np.asarray(group)
-        _require_same_length(named, size)
+        require_same_length(named, size)
 
         ends = columns["terminated"] | columns["truncated"]
         if episode is None:
@@ -155,7 +161,7 @@ class Dataset:
             index = np.cumsum(starts) - 1
             episode_id = np.arange(index[-1] + 1)
         else:
-            index, episode_id = _in_order_of_appearance(named["episode"], ends)
+            index, episode_id = in_order_of_appearance(named["episode"], ends)
         first = np.flatnonzero(np.diff(index, prepend=-1))
         counted = np.arange(size) - first[index]
         if group is None:
@@ -168,9 +174,9 @@ class Dataset:
         final_observation = np.asarray(final_observation, np.float32)
         if final_observation.ndim == 1:
             final_observation = final_observation[:, None]
-        _require_shape("final_observation", final_observation, (episodes, width))
+        require_shape("final_observation", final_observation, (episodes, width))
         if not is_discrete:
-            _require_shape("action", action, (size, actions.size))
+            require_shape("action", action, (size, actions.size))
         columns.setdefault("row", np.arange(size))
         for name, dtype in _OPTIONAL_FINAL.items():
             if others.get(name) is not None:
@@ -329,84 +335,3 @@ _PER_ROW = (
     "valid_actions state_id row"
 ).split()
 _PER_EPISODE = ("episode_id final_observation final_valid_actions final_state_id").split()
-
-
-def _whole(action: Any) -> np.ndarray:
-    """int32 (size,): refuses what is no whole number instead of rounding it."""
-    given = np.asarray(action)
-    if given.dtype.kind == "b":
-        given = given.astype(np.int32)
-    limit = np.iinfo(np.int32).max
-    with np.errstate(invalid="ignore"):
-        is_whole = (given == np.floor(given)) & (np.abs(given) <= limit)
-    wrong = np.flatnonzero(~is_whole)
-    if len(wrong):
-        finding = at_rows(
-            "ACTION_TYPE",
-            Severity.ERROR,
-            "Discrete actions must be whole numbers that count the labels from 0, but row "
-            f"{wrong[0]:,} has {given[wrong[0]]}.",
-            "Number the actions, or declare them as continuous with `Bounds`.",
-            rows=wrong.tolist(),
-        )
-        raise DataError([finding])
-    return given.astype(np.int32)
-
-
-def _require_same_length(columns: Mapping[str, np.ndarray], size: int) -> None:
-    wrong = {name: len(value) for name, value in columns.items() if len(value) != size}
-    if size == 0:
-        finding = Finding(
-            "EMPTY",
-            Severity.ERROR,
-            "The log has no rows: nothing can be learned or evaluated.",
-            "Check the file, and any filter in the query that made it.",
-        )
-        raise DataError([finding])
-    if wrong:
-        came = ", ".join(f"'{name}' has {length:,}" for name, length in wrong.items())
-        finding = Finding(
-            "LENGTHS",
-            Severity.ERROR,
-            "All columns must have one entry per decision: "
-            f"'observation' has {size:,}, but {came}.",
-            "Write every column for every decision; what follows the last decision of an "
-            "episode belongs in final_observation.",
-        )
-        raise DataError([finding])
-
-
-def _require_shape(name: str, value: np.ndarray, shape: tuple[int, ...]) -> None:
-    if value.shape != shape:
-        finding = Finding(
-            "LENGTHS",
-            Severity.ERROR,
-            f"'{name}' must have shape {shape}, but has {value.shape}.",
-            "Give one row per episode for final values, one column per feature or action.",
-        )
-        raise DataError([finding])
-
-
-def _in_order_of_appearance(
-    labels: np.ndarray, ends: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Number episodes by their first row; refuse one whose rows are interrupted."""
-    changes = np.concatenate([[True], labels[1:] != labels[:-1]])
-    block = np.cumsum(changes) - 1
-    names = labels[changes]
-    known, first = np.unique(names, return_index=True)
-    if len(known) < len(names):
-        again = np.setdiff1d(np.arange(len(names)), first)
-        rows = np.flatnonzero(np.isin(block, again))
-        label = labels[rows[0]]
-        finding = Finding(
-            "EPISODE_SPLIT",
-            Severity.ERROR,
-            f"Rows of one episode must stand together, but episode '{label}' starts "
-            f"again at row {rows[0]:,}.",
-            "Sort the log by episode and step, or give each visit its own episode id.",
-            count=len(rows),
-            rows=tuple(int(row) for row in rows[:5]),
-        )
-        raise DataError([finding])
-    return block, names

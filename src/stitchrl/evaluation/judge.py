@@ -14,8 +14,9 @@ from stitchrl.ope.certification import Certification, FittedValue
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_tabular import TabularLog, cross_fitted
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
-from stitchrl.ope.refusals import Refusal
+from stitchrl.ope.refusals import Refusal, already_used
 from stitchrl.policies import Normalized
+from stitchrl.reuse import reused
 from stitchrl.splits import folds
 
 OVERESTIMATE = 0.1  # Of the range of returns: how far a learner may exceed FQE.
@@ -123,6 +124,9 @@ class Judge:
         self, request: Request, fitted: FittedValue | None, refusals: tuple[Refusal, ...]
     ) -> Evidence:
         candidate, share = request
+        again = already_used(reused(self.dataset, candidate.used), self.dataset.episodes)
+        if again is not None:
+            refusals = (*refusals, again)
         kind = Kind(candidate.kind) if share == 1 else Kind.MIXTURE
         return self.certification.evidence(
             self._policy(candidate),

@@ -38,7 +38,8 @@ def external_request(name: str, plan: Plan, dataset: Dataset) -> Request:
                 f" {_difference(own, here)}. Map the log as that policy's log was mapped."
             )
     shown = "/".join(place.absolute().parts[-2:])
-    return Request(Candidate(shown, "external", found.act_by, found.policy), found.share)
+    candidate = Candidate(shown, "external", found.act_by, found.policy, used=found.used)
+    return Request(candidate, found.share)
 
 
 def _difference(own: object, here: object) -> str:

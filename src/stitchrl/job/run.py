@@ -29,6 +29,7 @@ from stitchrl.job.truth import TRUTHS
 from stitchrl.ope.refusals import Refusal, no_propensity
 from stitchrl.plan import MIXTURE_SHARES, Plan
 from stitchrl.report.render import render
+from stitchrl.reuse import fingerprints
 from stitchrl.splits import CERTIFICATION_SHARE
 from stitchrl.verdict import decide_all, recommend
 
@@ -189,6 +190,7 @@ def save_results(results: Results) -> None:
             share=request.share,
             reading={"mapping": plan.mapping},
             certified=_certificate(results, request.name),
+            used=_used(results, request),
         )
         bundle.save(directory / "policy", exported)
     else:
@@ -213,6 +215,13 @@ def _run_refusals(plan: Plan, dataset: Dataset) -> tuple[Refusal, ...]:
         has_fitted_behavior=plan.fit_behavior,
     )
     return () if missing is None else (missing,)
+
+
+def _used(results: Results, request: Request) -> np.ndarray:
+    """Of a policy from outside, what it brought; else the episodes it was chosen by."""
+    if results.splits is None or request.candidate.kind == "external":
+        return request.candidate.used
+    return fingerprints(results.splits.train, results.splits.selection)
 
 
 def _certificate(results: Results, name: str) -> dict[str, Any]:

@@ -190,6 +190,19 @@ def bounds_broken(
     return None
 
 
+def already_used(count: int, episodes: int) -> Refusal | None:
+    """REUSE: the policy was learned or chosen by episodes that it is judged on."""
+    if count == 0:
+        return None
+    return Refusal(
+        "REUSE",
+        f"About {count:,} of the {episodes:,} episodes to judge by were used to learn or "
+        "choose this policy: it looks better there than it is.",
+        "Judge it on episodes logged since, or on those that its own run held back "
+        "(stitchrl evaluate RUN).",
+    )
+
+
 def deterministic(
     *, is_continuous: bool, effective_size: float, followed: int, episodes: int
 ) -> Refusal | None:
