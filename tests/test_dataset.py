@@ -274,3 +274,33 @@ def test_an_interrupted_episode_is_shown_with_its_rows():
 def test_unknown_columns_are_refused():
     with pytest.raises(TypeError, match="color"):
         create(color=CODE)
+
+
+def test_discrete_actions_are_not_rounded():
+    given = {
+        "observation": np.zeros((2, 1)),
+        "reward": np.zeros(2),
+        "terminated": np.ones(2, bool),
+        "truncated": np.zeros(2, bool),
+        "actions": Choices(("a", "b")),
+    }
+    with pytest.raises(DataError, match="row 1 has 1.7"):
+        Dataset.create(action=[0.0, 1.7], **given)
+    with pytest.raises(DataError, match="row 0 has nan"):
+        Dataset.create(action=[np.nan, 1.0], **given)
+    with pytest.raises(DataError, match="whole numbers"):
+        Dataset.create(action=np.array([2**33, 1]), **given)
+    assert Dataset.create(action=[0.0, 1.0], **given).action.tolist() == [0, 1]
+
+
+def test_a_row_of_missing_features_is_still_what_follows():
+    log = Dataset.create(
+        observation=np.array([[1.0], [np.nan], [2.0]]),
+        action=np.zeros(3),
+        reward=np.zeros(3),
+        terminated=np.array([False, False, False]),
+        truncated=np.array([False, False, True]),
+        actions=Choices(("a",)),
+        may_be_missing=("x0",),
+    )
+    assert log.has_next.tolist() == [True, True, False]

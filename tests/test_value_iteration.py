@@ -87,3 +87,21 @@ def test_endless_rewards_without_discount_are_refused():
     )
     with pytest.raises(ValueError, match="add up without end"):
         ValueIteration(least_count=1, discount=1.0).fit(log)
+
+
+def test_rows_whose_next_state_is_unknown_are_left_out():
+    # The observation after the cut is known, but not which state it is.
+    log = Dataset.create(
+        observation=np.eye(2)[[0, 1, 0]],
+        action=np.zeros(3),
+        reward=np.array([0.0, 2.0, 9.0]),
+        terminated=np.array([False, True, False]),
+        truncated=np.array([False, False, True]),
+        final_observation=np.array([[np.nan, np.nan], [0, 1]]),
+        actions=Choices(("only",)),
+        state_id=np.array([0, 1, 0]),
+        final_state_id=np.array([-1, -1]),
+        state_count=2,
+    )
+    policy = ValueIteration(least_count=1, discount=0.5).fit(log)
+    np.testing.assert_allclose(policy.values, [1.0, 2.0])
