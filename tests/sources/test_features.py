@@ -189,3 +189,29 @@ def test_two_columns_for_one_name(tmp_path: Path):
     error = refusal(tmp_path, table, observation=["observation.x", "x"])
     assert error.findings[0].code == "COLUMN_TWICE"
     assert "'observation.x' and 'x' both make an observation called 'x'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "code", "kind"),
+    [
+        ([f"{98 + i / 2}" for i in range(SIZE)], "98,5", "NOT_A_NUMBER", "numbers"),
+        (
+            [f"2024-07-{i + 1:02d}" for i in range(SIZE)],
+            "2024-13-45",
+            "NOT_A_DATE",
+            "dates",
+        ),
+        ([f"{i + 1}.07.2024 20:00" for i in range(SIZE)], "soon", "NOT_A_DATE", "dates"),
+    ],
+)
+def test_one_bad_value_does_not_make_text_of_a_column(tmp_path, good, bad, code, kind):
+    rows = 2 * SIZE
+    table = {name: values * 2 for name, values in columns().items()}
+    table["stay"] = list(range(rows))
+    table["x"] = good + good[:-1] + [bad]
+    (found,) = refusal(tmp_path, table).findings
+    assert (found.code, found.rows) == (code, (rows - 1,))
+    assert f"must hold {kind}, as most of its values are, but row {rows - 1} has" in str(
+        found
+    )
+    assert f"'{bad}'" in found.message

@@ -20,6 +20,10 @@ class Text(NamedTuple):
     values: np.ndarray  # str (count,)
 
 
+class Dates(np.ndarray):
+    """An array (size,) of seconds since 1970 that were dates in the file."""
+
+
 Column = np.ndarray | Text  # Arrays are (size,) or (size, width); NaN where missing.
 
 
@@ -68,7 +72,7 @@ def numbers(column: Column, name: str, path: Path) -> np.ndarray:
             f"{column.shape}.",
             "Map a column with one entry per decision.",
         )
-    return column.astype(np.float64)
+    return np.asarray(column, np.float64)
 
 
 def _parsed(column: Text, name: str, path: Path) -> np.ndarray:

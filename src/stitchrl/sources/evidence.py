@@ -3,7 +3,10 @@
 import numpy as np
 
 from stitchrl.findings import DataError
-from stitchrl.sources.columns import Column, Source, Text, scalar
+from stitchrl.sources.almost import meant
+from stitchrl.sources.columns import Column, Dates, Source, Text, scalar
+
+FEW_ROWS = FEW_EPISODES = 10  # With fewer, a column may tell the reward by chance.
 
 
 class Evidence:
@@ -39,6 +42,11 @@ class Evidence:
             return column.values[np.unique(column.codes[column.codes >= 0])]
         return np.unique(column[~np.isnan(column)] if column.dtype.kind == "f" else column)
 
+    def is_vector(self, name: str) -> bool:
+        """Several numbers in each row."""
+        column = self.columns[name]
+        return isinstance(column, np.ndarray) and column.ndim > 1
+
     def is_whole(self, name: str) -> bool:
         """Numbers without decimals."""
         column = self.columns[name]
@@ -68,6 +76,78 @@ class Evidence:
         blocks = 1 + np.count_nonzero(np.diff(codes))
         return bool(1 < blocks < self.size and blocks == codes.max() + 1)
 
+    def is_date(self, name: str) -> bool:
+        """A point in time, also as text."""
+        column = self.columns[name]
+        if isinstance(column, Text):
+            found = meant(map(str, self.values(name)))
+            return found is not None and found.kind == "dates"
+        return isinstance(column, Dates)
+
+    def varies_within(self, name: str, episode: str | None) -> bool:
+        """Whether it changes in the course of an episode (at all, if none is known)."""
+        codes = self.codes(name)
+        if episode is None:
+            return bool(codes.max() > 0)
+        ids = self.codes(episode)
+        return bool(np.unique(np.stack([ids, codes]), axis=1).shape[1] > ids.max() + 1)
+
+    def is_shared(self, name: str, episode: str) -> bool:
+        """Whether it names whose episodes they are: one for each, some for several.
+
+        A name is text that ends in a digit, or a whole number in a column called so.
+        """
+        column = self.columns[name]
+        if isinstance(column, Text):
+            is_name = all(str(value)[-1:].isdigit() for value in self.values(name))
+        else:
+            ends = ("id", "nr", "no", "number", "num", "key", "code")
+            is_name = self.is_whole(name) and name.lower().rstrip("_").endswith(ends)
+        if not is_name or self.is_date(name) or self.varies_within(name, episode):
+            return False
+        count, episodes = self.codes(name).max() + 1, self.codes(episode).max() + 1
+        return bool(max(FEW_EPISODES, episodes / 20) <= count < episodes)
+
+    def is_at_ends_only(self, name: str, episode: str) -> bool:
+        """Whether it is 0 before the last row of each episode, and not always there."""
+        column = self.columns[name]
+        if isinstance(column, Text) or column.ndim > 1 or self.has_gap(name):
+            return False
+        before = np.ones(self.size, bool)
+        before[last := self._last(episode)] = False
+        at_end = column[last] != 0
+        early = column[before].any() or not before.any()
+        return bool(at_end.any() and not at_end.all() and not early)
+
+    def tells_reward(self, name: str, reward: str, episode: str | None) -> bool:
+        """Whether it is the reward, or tells it (or the return) at the ends of episodes."""
+        column, paid = self.columns[name], self.columns[reward]
+        if self.is_vector(name):
+            return False
+        codes = self.codes(name)
+        if codes.max() == 0:
+            return False
+        is_many = self.size >= FEW_ROWS and not isinstance(column, Text)
+        if is_many and not isinstance(paid, Text) and np.array_equal(column, paid):
+            return True
+        has_few = codes.max() + 1 <= self.size / FEW_ROWS
+        if has_few and np.array_equal(codes, self.codes(reward)):
+            return True
+        if episode is None or isinstance(paid, Text):
+            return False
+        ids, last = self.codes(episode), self._last(episode)
+        at_end = np.unique(codes[last], return_inverse=True)[1]
+        few = bool(at_end.max() + 1 <= len(last) / FEW_EPISODES)
+        returns = np.bincount(ids, np.nan_to_num(np.asarray(paid, np.float64)))
+        return few and any(_tells(at_end, told) for told in (paid[last], returns))
+
+    def _last(self, episode: str) -> np.ndarray:
+        """The last row of each episode, in the order of `codes`."""
+        ids = self.codes(episode)
+        last = np.empty(ids.max() + 1, np.int64)
+        last[ids] = np.arange(self.size)
+        return last
+
     def counters(self, episode: str, among: list[str]) -> list[str]:
         """Columns that rise by one from row to row of an episode, from one start."""
         inside = np.diff(self.codes(episode)) == 0
@@ -93,3 +173,10 @@ class Evidence:
         if isinstance(column, Text):
             return bool((column.codes < 0).any())
         return column.dtype.kind == "f" and bool(np.isnan(column).any())
+
+
+def _tells(codes: np.ndarray, values: np.ndarray) -> bool:
+    """Whether equal codes always go with equal values, which are not all the same."""
+    told = np.unique(np.round(values, 9), return_inverse=True)[1]
+    pairs = np.unique(np.stack([codes, told]), axis=1).shape[1]
+    return bool(told.max() > 0 and pairs == codes.max() + 1)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from stitchrl.findings import Finding
-from stitchrl.sources.columns import Column, Text, labels, scalar
+from stitchrl.sources.almost import meant
+from stitchrl.sources.columns import Column, Dates, Text, labels, scalar
 from stitchrl.sources.episodes import is_missing
 from stitchrl.sources.mapping import MAX_CATEGORIES, Mapping
 from stitchrl.sources.refusals import note, refuse, warn
@@ -45,7 +46,9 @@ def observe(
                 hot[text.codes < 0] = np.nan
                 _add(found, f"{feature}={value}", hot, declared)
         elif column.ndim == 1:
-            _add(found, feature, column.astype(np.float32), declared)
+            if isinstance(column, Dates):
+                found.notes.append(_date_feature(name, path))
+            _add(found, feature, np.asarray(column, np.float32), declared)
         elif column.ndim == 2:
             prefix = "x" if len(names) == 1 else f"{feature}."
             for index in range(column.shape[1]):
@@ -61,6 +64,16 @@ def observe(
         if (gap := is_missing(column)).any() or _has_gap(column):
             found.gaps[declared] = gap
     return found
+
+
+def _date_feature(name: str, path: Path) -> Finding:
+    return warn(
+        "DATE_FEATURE",
+        f"Observation '{name}' of '{path}' is a date, read as seconds since 1970: no later "
+        "decision will be taken at a time that the log shows.",
+        "Leave it out, or give the time since something: since admission, since the last "
+        "visit.",
+    )
 
 
 def _has_gap(column: Column) -> bool:
@@ -96,6 +109,7 @@ def _categories(
     present = [str(value) for value in text.values]
     if mapping.categories == "auto":
         if len(present) > MAX_CATEGORIES:
+            _require_text(text, name, path)
             raise _too_many(name, path, len(present))
         notes.append(
             note(
@@ -106,6 +120,7 @@ def _categories(
         )
         return present
     if declared not in mapping.categories:
+        _require_text(text, name, path)
         if len(present) > MAX_CATEGORIES:
             raise _too_many(name, path, len(present))
         listed = ", ".join(f'"{value}"' for value in present)
@@ -131,6 +146,29 @@ def _categories(
             )
         )
     return values
+
+
+def _require_text(text: Text, name: str, path: Path) -> None:
+    """Refuse text that was meant as numbers or dates, naming what spoils it."""
+    found = meant(map(str, text.values))
+    if found is None or not found.wrong:
+        return
+    wrong = [index for index, value in enumerate(text.values) if value in found.wrong]
+    rows = np.flatnonzero(np.isin(text.codes, wrong)).tolist()
+    value = text.values[text.codes[rows[0]]]
+    if found.kind == "numbers":
+        code, remedy = "NOT_A_NUMBER", "Correct the value (decimals stand after a point), "
+        remedy += "leave it empty if missing, or leave out the column."
+    else:
+        code, remedy = "NOT_A_DATE", "Leave out the column: a date says little about later "
+        remedy += "decisions. Where it has another role, correct the value."
+    raise refuse(
+        code,
+        f"Column '{name}' of '{path}' must hold {found.kind}, as most of its values are, "
+        f"but row {rows[0]:,} has '{value}'.",
+        remedy,
+        rows=rows,
+    )
 
 
 def _too_many(name: str, path: Path, count: int) -> Exception:

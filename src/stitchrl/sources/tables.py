@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stitchrl.findings import Finding
-from stitchrl.sources.columns import Column, Source, Text
+from stitchrl.sources.columns import Column, Dates, Source, Text
 from stitchrl.sources.refusals import reading, refuse, warn
 
 METADATA = b"stitchrl"  # Key of a Parquet file's metadata: the mapping that reads it.
@@ -170,7 +170,7 @@ def _column(column: pa.ChunkedArray, name: str, path: Path) -> Column:
         return Text(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), values)
     if pa.types.is_temporal(kind):
         stamps = column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False)
-        return _numbers(stamps.cast(pa.int64()), pa.float64()) / 1e6
+        return (_numbers(stamps.cast(pa.int64()), pa.float64()) / 1e6).view(Dates)
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
         return _vectors(column.combine_chunks(), name, path)
     return _numbers(column, pa.float64() if column.null_count else kind)
