@@ -6,7 +6,30 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 PROGRAM = [sys.executable, "-c", "from stitchrl.cli import main; main()"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 4.0])
+def test_an_interrupt_ends_the_program_wherever_it_is(log, tmp_path, seconds):
+    words = ["run", log, "--algorithms", "bc", "--updates", "50000", "--out", tmp_path]
+    run = subprocess.Popen(
+        [*PROGRAM, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert run.stderr is not None and "Checking" in run.stderr.readline()
+        time.sleep(seconds)
+        run.send_signal(signal.SIGINT)
+        stdout, stderr = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 130, stderr
+    assert "Interrupted" in stderr and "Traceback" not in stderr
+    assert stdout == ""
 
 
 def test_an_interrupted_run_can_be_resumed(log, tmp_path):

@@ -9,6 +9,7 @@ from stitchrl.cli.demo import demo
 from stitchrl.cli.doctor import doctor
 from stitchrl.cli.errors import DEBUG, Verb, Verbs
 from stitchrl.cli.evaluate import evaluate
+from stitchrl.cli.interrupts import end_on_interrupt
 from stitchrl.cli.map import map as map_verb
 from stitchrl.cli.report import report
 from stitchrl.cli.resume import resume
@@ -45,4 +46,5 @@ app.command("map", cls=Verb)(map_verb)
 
 def main() -> None:
     """The console script."""
+    end_on_interrupt()
     app()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import typer
 
-from stitchrl.cli.errors import INTERRUPTED, LINE
+from stitchrl.cli.errors import LINE
+from stitchrl.cli.interrupts import farewell
 from stitchrl.cli.output import duration, remark
 from stitchrl.cli.progress import Tell, telling
 from stitchrl.cli.summary import has_report, read_report, show
@@ -22,19 +23,18 @@ from stitchrl.report.schema import Report
 
 @contextmanager
 def working(directory: Path) -> Iterator[Tell]:
-    """Tell progress; after Ctrl-C end with code 130 and a line that says how to go on."""
-    try:
-        with telling() as tell:
-            yield tell
-    except KeyboardInterrupt:
-        if (directory / PLAN).is_file():
-            remark(
-                "Interrupted. The last checkpoint is kept; go on from there with: stitchrl "
-                f"resume {directory}"
-            )
-        else:
-            remark("Interrupted before anything was saved.")
-        raise typer.Exit(INTERRUPTED) from None
+    """Tell progress; Ctrl-C ends with a line that says how to go on."""
+
+    def say() -> str:
+        if not (directory / PLAN).is_file():
+            return "Interrupted before anything was saved."
+        return (
+            "Interrupted. The last checkpoint is kept; go on from there with: stitchrl "
+            f"resume {directory}"
+        )
+
+    with farewell(say), telling() as tell:
+        yield tell
 
 
 def run_and_show(
