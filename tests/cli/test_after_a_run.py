@@ -85,6 +85,8 @@ def test_an_altered_report_is_refused(copied):
 def test_judging_anew_counts_and_keeps_what_was_trained(copied):
     weights = sorted((copied / "members").rglob("*.safetensors"))
     before = [file.read_bytes() for file in weights]
+    pages = ("report.json", "report.html")
+    first = [(copied / page).read_bytes() for page in pages]
     result = call("evaluate", copied, "--discount", "0.9", "--title", "Anew")
     assert result.exit_code == 0, result.output
     assert "certification split has now been used 2 times" in result.stdout
@@ -92,6 +94,8 @@ def test_judging_anew_counts_and_keeps_what_was_trained(copied):
     report = json.loads((copied / "report.json").read_text())
     assert report["title"] == "Anew" and report["estimand"]["discount"] == 0.9
     assert report["certification_uses"] == 2
+    kept = [copied / page.replace(".", "-1.") for page in pages]
+    assert [page.read_bytes() for page in kept] == first
     plan = json.loads((copied / "plan.json").read_text())
     assert plan["plan"]["discount"] == 0.9 and plan["plan"]["updates"] == 40
     assert document(call("resume", copied, "--json"))["certification_uses"] == 2

@@ -10,12 +10,13 @@ from stitchrl.job.checked import Checked
 from stitchrl.plan import Plan
 from stitchrl.splits import SHARES
 
-PLAN, DATA, ESTIMATES, CANDIDATES, REPORT = (
+PLAN, DATA, ESTIMATES, CANDIDATES, REPORT, PAGE = (
     "plan.json",
     "data.json",
     "estimates.json",
     "candidates.json",
     "report.json",
+    "report.html",
 )
 
 
@@ -80,10 +81,10 @@ def open_directory(
                 f"(hash {data['content_hash'][:12]} instead of "
                 f"{before['content_hash'][:12]}). Restore it, or choose another --out."
             )
-        if read_plan(directory) != plan:
+        if changed := _differences(read_plan(directory), plan):
             raise artifacts.ArtifactError(
-                f"'{directory}' holds a run with another plan. Choose another --out, or "
-                "go on with that one: stitchrl resume."
+                f"'{directory}' holds a run with another plan: {changed}. Choose another "
+                f"--out, or go on with that one: stitchrl resume {directory}"
             )
         if not allow_different_threads:
             _require_same_machine(directory, machine)
@@ -91,6 +92,13 @@ def open_directory(
     said = {"plan": plan.model_dump(mode="json"), "machine": machine}
     files = {DATA: artifacts.json_to_bytes(data), PLAN: artifacts.json_to_bytes(said)}
     artifacts.save_sealed(directory, files)
+
+
+def _differences(before: Plan, now: Plan) -> str:
+    """'updates' is 400, was 40; …: entries in which two plans differ."""
+    old, new = before.model_dump(), now.model_dump()
+    changed = [name for name in new if new[name] != old[name]]
+    return "; ".join(f"'{name}' is {new[name]!r}, was {old[name]!r}" for name in changed)
 
 
 def _require_same_machine(directory: Path, machine: dict[str, Any]) -> None:
@@ -102,6 +110,17 @@ def _require_same_machine(directory: Path, machine: dict[str, Any]) -> None:
             "same, start anew with another --out, or go on all the same: stitchrl resume "
             "--allow-different-threads."
         )
+
+
+def earlier_report(directory: Path) -> dict[str, bytes]:
+    """The report of the use before, under the number of that use: report-1.html."""
+    if not (is_saved(directory, ESTIMATES) and is_saved(directory, REPORT)):
+        return {}
+    number = count_use(directory) - 1
+    return {
+        f"report-{number}{Path(name).suffix}": artifacts.read_sealed(directory, name)
+        for name in (REPORT, PAGE)
+    }
 
 
 def count_use(directory: Path) -> int:

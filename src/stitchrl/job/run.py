@@ -17,8 +17,10 @@ from stitchrl.job.clock import Clock, Tell
 from stitchrl.job.directory import (
     CANDIDATES,
     ESTIMATES,
+    PAGE,
     REPORT,
     count_use,
+    earlier_report,
     load_log,
     open_directory,
     read_plan,
@@ -176,8 +178,8 @@ def save_results(results: Results) -> None:
         CANDIDATES: artifacts.json_to_bytes(candidates),
         ESTIMATES: artifacts.json_to_bytes(estimates),
         REPORT: report.model_dump_json(indent=1).encode(),
-        "report.html": render(report).encode(),
-    }
+        PAGE: render(report).encode(),
+    } | earlier_report(directory)
     artifacts.save_sealed(directory, files)
     chosen = results.recommendation.name
     if chosen is None and plan.force and results.best is not None:
