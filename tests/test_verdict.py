@@ -109,7 +109,7 @@ def test_line_4_deploy():
         ({"mean_weight": 0.79}, "MEAN_WEIGHT"),
         ({"mean_weight": 1.26}, "MEAN_WEIGHT"),
         ({"unseen_share": 0.011, "fqe": Completions(0.77, 0.85, 0.86)}, "UNSEEN"),
-        ({"unseen_share": None, "fqe": None}, "UNSEEN"),
+        ({"unseen_share": None}, "UNSEEN"),
         ({"overestimates": True}, "OVERESTIMATE"),
         ({"agreement": Agreement(Word.TENSION, 0.2, "Apart.")}, "AGREEMENT"),
         ({"agreement": Agreement(Word.CONFLICT, 0.4, "Apart.")}, "AGREEMENT"),
@@ -123,6 +123,67 @@ def test_each_check_alone_holds_up_deployment(change, code):
     assert (verdict.decision, verdict.line) == (Decision.PILOT, 5)
     assert failed(verdict) == {code}
     assert all(reason.sentence.endswith(".") for reason in verdict.reasons)
+
+
+def unknown(verdict: Verdict) -> set[str]:
+    return {reason.code for reason in verdict.reasons if reason.passed is None}
+
+
+def test_what_is_not_known_is_neither_passed_nor_failed():
+    """And is treated as not passed: nothing is deployed on it, nothing said to be worse."""
+    bare = replace(GOOD, guaranteed=None, asymptotic=None, unseen_share=None, fqe=None)
+    verdict = decide(bare)
+    codes = {"WORSE", "LOWER_BOUND", "UNSEEN", "AGREEMENT", "MULTIPLICITY"}
+    assert unknown(verdict) == codes and verdict.line == 5
+    for reason in verdict.reasons:
+        if reason.passed is None:
+            assert reason.number is reason.threshold is None
+            assert reason.sentence.startswith("Not computed")
+    alone = decide(replace(GOOD, unseen_share=None))
+    assert unknown(alone) == {"UNSEEN"} and alone.line == 5
+    fitted = decide(replace(GOOD, has_fitted_behavior=True))
+    assert unknown(fitted) == {"CALIBRATION"} and fitted.line == 5
+
+
+def test_what_rests_on_refused_weights_is_not_computed():
+    off = Refusal("MEANW", "Weights are off.", "Check the propensities.")
+    verdict = decide(replace(GOOD, refusals=(off,), mean_weight=0.4))
+    codes = [reason.code for reason in verdict.reasons]
+    assert "MEAN_WEIGHT" not in codes, "MEANW says it already"
+    rests = {"WORSE", "LOWER_BOUND", "ESS", "AGREEMENT", "MULTIPLICITY", "POINTS"}
+    assert unknown(verdict) == rests
+    known = {reason.code for reason in verdict.reasons if reason.passed}
+    assert known == {"TOO_FAR", "UNSEEN", "OVERESTIMATE", "CALIBRATION"}
+    values = Refusal("QSANE", "Not settled.", "Fit for longer.")
+    assert unknown(decide(replace(GOOD, refusals=(values,)))) == {"AGREEMENT", "POINTS"}
+
+
+@pytest.mark.parametrize(("size", "shown"), [(203.4652, "ESS"), (7.0, "ESS_LOW")])
+def test_of_two_checks_of_one_number_the_stricter_failing_one_is_shown(size, shown):
+    reasons = decide(replace(GOOD, effective_size=size)).reasons
+    assert [r.code for r in reasons if r.code.startswith("ESS")] == [shown]
+    (reason,) = [r for r in reasons if r.code == shown]
+    assert reason.sentence.startswith(f"{size:.0f} of 1,024 independent")
+
+
+def test_a_check_names_the_bound_that_it_used():
+    """The guaranteed bound is the better one here: it is what is said and handed on."""
+    guaranteed = delta(0.139, 0.2, Label.GUARANTEED)
+    verdict = decide(replace(GOOD, guaranteed=guaranteed, asymptotic=delta(-0.8, 0.4)))
+    assert verdict.bound is guaranteed and verdict.label is Label.GUARANTEED
+    said = {reason.code: reason.sentence for reason in verdict.reasons}
+    assert "by at least 0.139 (guaranteed bound)" in said["LOWER_BOUND"]
+    assert "guaranteed upper bound of the difference is 0.2." in said["WORSE"]
+    either = decide(replace(GOOD, guaranteed=delta(0.005, 0.2, Label.GUARANTEED)))
+    assert either.bound is either.evidence.guaranteed, "what is guaranteed comes first"
+    worse = decide(replace(GOOD, asymptotic=delta(-0.3, -0.02)))
+    assert worse.bound is worse.evidence.asymptotic
+    assert "by at least 0.02 (asymptotic bound)" in worse.sentence
+
+
+def test_numbers_in_sentences_have_three_digits():
+    points = decide(replace(GOOD, wis=11_562.335, fqe=None)).reasons[-1]
+    assert "worth 11,562 by WIS, the present behavior 0.78." in points.sentence
 
 
 def test_what_does_not_hold_up_deployment():

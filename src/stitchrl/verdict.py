@@ -6,7 +6,7 @@ deploy; 4. shown to be better, and every check passes: deploy; 5. every estimate
 pilot; 6. else: collect more data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,9 +17,13 @@ from stitchrl.ope.conditions import (
     better,
     better_by_all,
     distance,
+    lower_bound,
     not_worse,
     refused,
+    said,
     trustworthy,
+    upper_bound,
+    without_refused,
 )
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.planning import (
@@ -51,6 +55,7 @@ class Verdict:
     line: int | None  # Of the rule: the one that held; None for what is no candidate.
     sentence: str
     reasons: tuple[Reason, ...]  # Every condition, in the order of the rule.
+    bound: Interval | None = None  # Of Δ: what WORSE on line 3, else LOWER_BOUND rests on.
     label: Label | None = None  # What the deciding bound rests on.
     remedy: str | None = None  # The cheapest way to a better verdict.
     required_n: float | None = None  # Independent episodes that would settle it.
@@ -69,14 +74,17 @@ def decide(
     refusals, far = refused(evidence), list(distance(evidence))
     worse, gain = not_worse(evidence, margin), better(evidence, margin)
     checks, points = list(trustworthy(evidence)), better_by_all(evidence)
-    reasons = (*refusals, *far, worse, gain, *checks, points)
+    every = [*refusals, *far, worse, gain, *checks, points]
+    reasons = tuple(without_refused(every, evidence))
     bits = evidence.kl_bits
     factor = 2.0**bits if bits is not None and bits < 1000 else None
-    now = f"{evidence.behavior.value:.4g}"
+    now = said(evidence.behavior.value)
+    lower, upper = lower_bound(evidence, margin), upper_bound(evidence, margin)
 
     def verdict(decision: Decision, line: int | None, sentence: str, **more) -> Verdict:
+        bound = upper if line == 3 else lower
         return Verdict(
-            evidence, decision, line, sentence, reasons, kl_factor=factor, **more
+            evidence, decision, line, sentence, reasons, bound, kl_factor=factor, **more
         )
 
     if not evidence.is_candidate:
@@ -91,12 +99,12 @@ def decide(
         remedy = _cheapest(evidence, failed[0].code, mixtures)
         sentence = f"Too far from the log to judge: {failed[0].sentence}"
         return verdict(Decision.CANNOT_SAY, 2, sentence, remedy=remedy)
-    if not worse.passed:
+    if worse.passed is False:
         return verdict(
             Decision.DO_NOT_DEPLOY,
             3,
             worse.sentence,
-            label=_label(evidence, lambda interval: interval.high < -margin),
+            label=upper.label if upper else None,
             remedy="Keep the present behavior.",
         )
     if gain.passed and all(check.passed for check in checks):
@@ -104,7 +112,7 @@ def decide(
             Decision.DEPLOY,
             4,
             gain.sentence + f" (present behavior: {now})",
-            label=_label(evidence, lambda interval: interval.low > margin),
+            label=lower.label if lower else None,
         )
     needed = _required(evidence, margin)
     open_question = next((c.sentence for c in checks if not c.passed), "")
@@ -173,11 +181,6 @@ def recommend(verdicts: Sequence[Verdict]) -> Recommendation:
 def _lowest(evidence: Evidence) -> float:
     found = evidence.asymptotic or evidence.guaranteed
     return found.low if found is not None else float("-inf")
-
-
-def _label(evidence: Evidence, holds: Callable[[Interval], bool]) -> Label:
-    """Of the first interval of Δ, guaranteed before asymptotic, for which `holds`."""
-    return next(interval.label for interval in evidence.differences if holds(interval))
 
 
 def _cheapest(evidence: Evidence, code: str, mixtures: Sequence[Evidence]) -> str:

@@ -135,9 +135,13 @@ def test_certified_policies_have_verdicts_and_controls_are_evaluated(icu):
             assert shown.estimate.value == found.evidence.wis
             gain = found.evidence.wis - found.evidence.behavior.value
             assert shown.difference.value == gain
-            assert shown.difference.low == found.evidence.asymptotic.low
-            assert shown.difference.high == found.evidence.asymptotic.high
-            assert shown.difference.level == found.evidence.asymptotic.level
+            assert found.bound is not None
+            assert shown.difference.low == found.bound.low
+            assert shown.difference.high == found.bound.high
+            assert shown.difference.level == found.bound.level
+            assert shown.difference.interval is found.bound.label
+            worst = {r.code: r.number for r in shown.reasons}.get("LOWER_BOUND")
+            assert worst in (None, shown.difference.low)
     assert report.decide.verdicts[-1].decision is Decision.EVALUATED
     assert not report.decide.verdicts[-1].reasons
 
@@ -155,6 +159,16 @@ def test_verdicts_speak_of_labels(icu):
     assert not [text for text in texts if "value_iteration" in text or "_dqn" in text]
 
 
+def test_a_policy_without_own_estimate_has_no_check_of_it(icu):
+    results, report = icu
+    believes = {c.name: results.judge.own_estimate(c) for c in results.candidates}
+    for verdict in report.decide.verdicts:
+        codes = {reason.code for reason in verdict.reasons}
+        if codes:
+            of = report.policy(verdict.policy).of or verdict.policy
+            assert ("OVERESTIMATE" in codes) == (believes.get(of) is not None)
+
+
 def test_where_a_guarantee_decides_its_interval_is_shown(icu):
     results, _ = icu
     verdict = results.verdicts[1]
@@ -166,6 +180,7 @@ def test_where_a_guarantee_decides_its_interval_is_shown(icu):
         decision=Decision.DEPLOY,
         line=4,
         label=Label.GUARANTEED,
+        bound=guaranteed,
     )
     verdicts = [results.verdicts[0], decided, *results.verdicts[2:]]
     report = build(replace(results, verdicts=verdicts, recommendation=recommend(verdicts)))

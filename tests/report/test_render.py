@@ -1,5 +1,6 @@
 """One HTML file: well formed, self-contained, safe, readable without seeing colors."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,6 +10,7 @@ from report import fixture
 
 import stitchrl.report.render
 from stitchrl.report.render import render
+from stitchrl.report.schema import Report
 from stitchrl.report.svg import ROLES
 
 NAMES = ["icu", "minimal", "single", "continuous", "hostile"]
@@ -169,6 +171,14 @@ def test_the_verdict_comes_first_with_rule_and_numbers():
         "Otherwise: collect more data. not reached",
     ):
         assert part in verdict
+
+
+def test_what_was_not_computed_is_a_dash_without_a_rule_beside_it():
+    fields = json.loads(fixture.icu_report().model_dump_json())
+    verdict = next(v for v in fields["decide"]["verdicts"] if v["policy"] == "tabular_30")
+    verdict["reasons"][0] |= {"passed": None, "number": None, "sentence": "Unknown."}
+    text = plain(render(Report.model_validate(fields)))
+    assert "– not computed: Unknown. LOWER_BOUND ✓ passed:" in text
 
 
 def test_every_mixture_and_the_full_policy_have_a_verdict():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stitchrl.ope.agreement import Word
+from stitchrl.ope.base import Interval
 from stitchrl.ope.evidence import SPARE_BITS, Evidence
 from stitchrl.ope.planning import ENOUGH_EFFECTIVE, ENOUGH_SHARE
 from stitchrl.ope.refusals import FEWEST_EFFECTIVE
@@ -14,15 +15,71 @@ UNSEEN = 0.01
 CALIBRATION = 0.05
 
 
+# After which refusals a condition has nothing to rest on; all: every one that is raised.
+WEIGHTS_REFUSED = frozenset({"NO_PROP", "BAD_PROP", "SUPPORT", "MEANW", "DET_IS"})
+BOUNDS_HOLD = frozenset({"QSANE"})  # Of fitted values alone.
+UNKNOWN = {
+    "WORSE": "whether it is worse than the present behavior",
+    "LOWER_BOUND": "whether it is better than the present behavior",
+    "ESS": "how many episodes effectively speak about it",
+    "MEAN_WEIGHT": "what importance weights average",
+    "UNSEEN": "how many of its decisions are actions that the log does not show",
+    "AGREEMENT": "whether methods agree",
+    "CALIBRATION": "how well the estimated probabilities of logged actions fit",
+    "MULTIPLICITY": "how often bounds err",
+    "POINTS": "whether every estimate puts it above the present behavior",
+}
+
+
 @dataclass(frozen=True)
 class Reason:
     """One condition, whether it held, and the number it was held against."""
 
     code: str
-    passed: bool
+    passed: bool | None  # None: not computed, which the rule treats as not passed.
     number: float | None
     threshold: str | None  # In words that follow the number: "at least 200".
     sentence: str
+
+
+def not_computed(code: str, after: str | None = None) -> Reason:
+    """A condition with nothing behind it: neither held nor failed."""
+    why = f" after {after}" if after else ""
+    return Reason(code, None, None, None, f"Not computed{why}: {UNKNOWN[code]}.")
+
+
+def without_refused(reasons: list[Reason], evidence: Evidence) -> list[Reason]:
+    """What rests on something refused is not computed; the milder of two checks goes.
+
+    A refusal of the mean weight says more than MEAN_WEIGHT, and of ESS and ESS_LOW the one
+    is enough that failed, else the stricter.
+    """
+    raised = {reason.code for reason in reasons[: len(refused(evidence))]}
+    if evidence.has_few_effective:
+        raised.add("ESS_LOW")
+    gone = {"MEAN_WEIGHT"} if "MEANW" in raised else set()
+    gone.add("ESS" if evidence.has_few_effective else "ESS_LOW")
+    found = []
+    for reason in reasons:
+        if reason.code in gone:
+            continue
+        why = _refused_below(reason.code, raised)
+        if why is not None and reason.passed is not None:
+            reason = not_computed(reason.code, why)
+        found.append(reason)
+    return found
+
+
+def _refused_below(code: str, raised: set[str]) -> str | None:
+    """The refusal that takes away what a condition rests on."""
+    takes: set[str] = set()
+    if code in ("WORSE", "LOWER_BOUND", "MULTIPLICITY"):
+        takes = raised - BOUNDS_HOLD
+    elif code in ("AGREEMENT", "POINTS"):
+        takes = raised
+    elif code in ("ESS", "MEAN_WEIGHT"):
+        takes = raised & WEIGHTS_REFUSED
+    return min(takes, default=None)
 
 
 def refused(evidence: Evidence) -> list[Reason]:
@@ -43,7 +100,7 @@ def distance(evidence: Evidence) -> Iterator[Reason]:
             not evidence.has_few_effective,
             size,
             f"at least {FEWEST_EFFECTIVE:.0f}",
-            f"{size:,.1f} of {evidence.groups:,} independent episodes effectively speak "
+            f"{said(size)} of {evidence.groups:,} independent episodes effectively speak "
             f"about {evidence.name}.",
         )
     if bits is not None:
@@ -57,54 +114,86 @@ def distance(evidence: Evidence) -> Iterator[Reason]:
         )
 
 
+def upper_bound(evidence: Evidence, margin: float) -> Interval | None:
+    """Whose upper end WORSE rests on: the first below -margin, else the lowest."""
+    shown = [interval for interval in evidence.differences if interval.high < -margin]
+    lowest = min(evidence.differences, key=lambda interval: interval.high, default=None)
+    return shown[0] if shown else lowest
+
+
+def lower_bound(evidence: Evidence, margin: float) -> Interval | None:
+    """Whose lower end LOWER_BOUND rests on: the first above the margin, else the highest.
+
+    The guaranteed interval comes before the asymptotic one.
+    """
+    shown = [interval for interval in evidence.differences if interval.low > margin]
+    highest = max(evidence.differences, key=lambda interval: interval.low, default=None)
+    return shown[0] if shown else highest
+
+
 def not_worse(evidence: Evidence, margin: float) -> Reason:
     """Line 3: the upper bound of Δ is not below -margin."""
-    high = min((interval.high for interval in evidence.differences), default=None)
-    passed = high is None or high >= -margin
-    sentence = f"{evidence.name} is not shown to be worse than the present behavior."
-    if high is not None and not passed:
+    bound = upper_bound(evidence, margin)
+    if bound is None:
+        return not_computed("WORSE")
+    high, passed = bound.high, bound.high >= -margin
+    if passed:
         sentence = (
-            f"{evidence.name} is worse than the present behavior, by at least {-high:.3g}."
+            f"{evidence.name} is not shown to be worse than the present behavior: the "
+            f"{bound.label} upper bound of the difference is {said(high)}."
         )
-    return Reason("WORSE", passed, high, f"at least {0.0 - margin:.3g}", sentence)
+    else:
+        sentence = (
+            f"{evidence.name} is worse than the present behavior, by at least "
+            f"{said(-high)} ({bound.label} bound)."
+        )
+    return Reason("WORSE", passed, high, f"at least {said(0.0 - margin)}", sentence)
 
 
 def better(evidence: Evidence, margin: float) -> Reason:
     """Line 4: the lower bound of Δ is above the margin."""
-    low = max((interval.low for interval in evidence.differences), default=None)
-    passed = low is not None and low > margin
-    name = evidence.name
-    if low is not None and passed:
-        sentence = f"{name} is better than the present behavior by at least {low:.3g}."
+    bound, name = lower_bound(evidence, margin), evidence.name
+    if bound is None:
+        return not_computed("LOWER_BOUND")
+    low, passed = bound.low, bound.low > margin
+    if passed:
+        sentence = (
+            f"{name} is better than the present behavior by at least {said(low)} "
+            f"({bound.label} bound)."
+        )
     else:
-        at_worst = "" if low is None else f"; at worst the difference is {low:.3g}"
-        sentence = f"{name} is not shown to be better than the present behavior{at_worst}."
-    return Reason("LOWER_BOUND", passed, low, f"above {margin:.3g}", sentence)
+        sentence = (
+            f"{name} is not shown to be better than the present behavior: the "
+            f"{bound.label} lower bound of the difference is {said(low)}."
+        )
+    return Reason("LOWER_BOUND", passed, low, f"above {said(margin)}", sentence)
 
 
 def trustworthy(evidence: Evidence) -> Iterator[Reason]:
     """Line 4: everything else that must hold before a bound is believed."""
     name, n = evidence.name, evidence.groups
     size, enough = evidence.effective_size, max(ENOUGH_EFFECTIVE, ENOUGH_SHARE * n)
-    yield Reason(
-        "ESS",
-        size is not None and size >= enough,
-        size,
-        f"at least {enough:,.0f}",
-        "There are no importance weights."
-        if size is None
-        else f"{size:,.0f} of {n:,} independent episodes effectively speak about {name}.",
-    )
+    if size is None:
+        yield not_computed("ESS")
+    else:
+        yield Reason(
+            "ESS",
+            size >= enough,
+            size,
+            f"at least {enough:,.0f}",
+            f"{said(size)} of {n:,} independent episodes effectively speak about {name}.",
+        )
     mean, (least, most) = evidence.mean_weight, MEAN_WEIGHT
-    yield Reason(
-        "MEAN_WEIGHT",
-        mean is not None and least <= mean <= most,
-        mean,
-        f"between {least} and {most}",
-        "There are no importance weights."
-        if mean is None
-        else f"Importance weights average {mean:.3f}; they should average 1.",
-    )
+    if mean is None:
+        yield not_computed("MEAN_WEIGHT")
+    else:
+        yield Reason(
+            "MEAN_WEIGHT",
+            least <= mean <= most,
+            mean,
+            f"between {least} and {most}",
+            f"Importance weights average {said(mean)}; they should average 1.",
+        )
     yield _seen(evidence)
     yield Reason(
         "OVERESTIMATE",
@@ -116,77 +205,76 @@ def trustworthy(evidence: Evidence) -> Iterator[Reason]:
         + " what the log supports.",
     )
     met = evidence.agreement
-    yield Reason(
-        "AGREEMENT",
-        met is not None and met.word is Word.AGREE,
-        None if met is None else met.spread,
-        "below 0.1",
-        "Methods could not be compared." if met is None else met.sentence,
-    )
-    error = evidence.calibration_error
-    yield Reason(
-        "CALIBRATION",
-        not evidence.has_fitted_behavior if error is None else error < CALIBRATION,
-        error,
-        f"below {CALIBRATION}",
-        _calibrated(evidence),
-    )
+    if met is None or len(evidence.points) < 2:
+        yield not_computed("AGREEMENT")
+    else:
+        passed = met.word is Word.AGREE
+        yield Reason("AGREEMENT", passed, met.spread, "below 0.1", met.sentence)
+    yield _calibrated(evidence)
     yield _corrected(evidence)
 
 
 def better_by_all(evidence: Evidence) -> Reason:
     """Line 5: every family's point estimate is above J(π_β)."""
     points, now = evidence.points, evidence.behavior.value
-    said = " and ".join(f"{value:.4g} by {family}" for family, value in points.items())
+    if not points:
+        return not_computed("POINTS")
+    each = " and ".join(f"{said(value)} by {family}" for family, value in points.items())
     return Reason(
         "POINTS",
-        bool(points) and all(value > now for value in points.values()),
-        min(points.values(), default=None),
-        f"above {now:.4g}",
-        f"{evidence.name} is estimated to be worth {said or 'an unknown amount'}, the "
-        f"present behavior {now:.4g}.",
+        all(value > now for value in points.values()),
+        min(points.values()),
+        f"above {said(now)}",
+        f"{evidence.name} is estimated to be worth {each}, the present behavior "
+        f"{said(now)}.",
     )
 
 
-def _calibrated(evidence: Evidence) -> str:
-    if evidence.calibration_error is not None:
-        off = evidence.calibration_error
-        return f"Estimated probabilities of actions are off by {off:.1%} on average."
+def said(number: float) -> str:
+    """In three significant digits, whole where it is large: 0.816, 50.7, 11,562."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
+def _calibrated(evidence: Evidence) -> Reason:
+    off = evidence.calibration_error
+    if off is not None:
+        sentence = f"Estimated probabilities of actions are off by {off:.1%} on average."
+        return Reason(
+            "CALIBRATION", off < CALIBRATION, off, f"below {CALIBRATION}", sentence
+        )
     if evidence.has_fitted_behavior:
-        return "The densities of logged actions were estimated; how well is not known."
-    return "The probabilities of logged actions were logged, not estimated."
+        return not_computed("CALIBRATION")
+    sentence = "The probabilities of logged actions were logged, not estimated."
+    return Reason("CALIBRATION", True, None, None, sentence)
 
 
 def _seen(evidence: Evidence) -> Reason:
     share, fqe = evidence.unseen_share, evidence.fqe
+    if share is None:
+        return not_computed("UNSEEN")
     survives = fqe is not None and fqe.lower > evidence.behavior.value
-    sentence = "It is not known which of its actions the log never shows."
-    if share is not None:
-        sentence = (
-            f"{share:.2%} of {evidence.name}'s decisions are actions that the log does not "
-            "show in such a state"
-            + (
-                "; even if those turn out as badly as can be, it is better."
-                if survives
-                else "."
-            )
-        )
-    passed = survives or (share is not None and share < UNSEEN)
-    return Reason("UNSEEN", passed, share, f"below {UNSEEN:.0%}", sentence)
+    sentence = (
+        f"{share:.2%} of {evidence.name}'s decisions are actions that the log does not "
+        "show in such a state"
+    )
+    if survives:
+        sentence += "; even if those turn out as badly as can be, it is better"
+    passed = survives or share < UNSEEN
+    return Reason("UNSEEN", passed, share, f"below {UNSEEN:.0%}", f"{sentence}.")
 
 
 def _corrected(evidence: Evidence) -> Reason:
     """Every bound was computed at the error that Bonferroni leaves to each candidate."""
     errors = [(1 - interval.level) / 2 for interval in evidence.differences]
     allowed = ERROR / evidence.candidates
-    used = max(errors, default=None)
+    if not errors:
+        return not_computed("MULTIPLICITY")
+    used = max(errors)
     return Reason(
         "MULTIPLICITY",
-        used is not None and used <= allowed + 1e-9,
+        used <= allowed + 1e-9,
         used,
         f"at most {allowed:.3g}",
-        "There is no bound."
-        if used is None
-        else f"Each bound errs with probability {used:.3g}; all {evidence.candidates} "
+        f"Each bound errs with probability {used:.3g}; all {evidence.candidates} "
         f"candidates together may with {ERROR:.0%}.",
     )

@@ -32,7 +32,8 @@ class Reason(Part):
 
     code: str
     """Stable, upper case: "ESS_LOW"."""
-    passed: bool
+    passed: bool | None
+    """Null where nothing was computed, which the rule treats as not passed."""
     sentence: str
     number: Unbounded | None = None
     threshold: str | None = None

@@ -5,12 +5,12 @@ from typing import Literal
 
 from stitchrl.findings import Severity
 from stitchrl.job.reporting.changes import changes_of
-from stitchrl.job.reporting.headline import headline
+from stitchrl.job.reporting.headline import deciding, headline
 from stitchrl.job.reporting.labels import typeset
 from stitchrl.job.reporting.material import BEHAVIOR, Material
 from stitchrl.job.reporting.numbers import estimate
 from stitchrl.job.reporting.trust import fitted_trust, weighted_trust
-from stitchrl.ope.base import Interval, Label
+from stitchrl.ope.base import Interval
 from stitchrl.ope.evidence import Kind
 from stitchrl.ope.importance import wis
 from stitchrl.ope.intervals import betting
@@ -111,8 +111,8 @@ def shown_verdicts(material: Material) -> list[Decided]:
 def verdict(material: Material, decided: Decided) -> Verdict:
     """One verdict with its numbers, in labels instead of names."""
     evidence = decided.evidence
-    is_guaranteed = decided.label is Label.GUARANTEED
-    interval = evidence.guaranteed if is_guaranteed else evidence.asymptotic
+    interval = deciding(decided)
+    is_guaranteed = interval is not None and interval is evidence.guaranteed
     value = evidence.wis
     if value is None and evidence.fqe is not None:
         value, interval = evidence.fqe.behavior, None
@@ -125,18 +125,7 @@ def verdict(material: Material, decided: Decided) -> Verdict:
         label=decided.label,
         rule=decided.line,
         sentence=material.say(decided.sentence, about=evidence.name),
-        reasons=[]
-        if is_control
-        else [
-            Reason(
-                code=reason.code,
-                passed=bool(reason.passed),
-                sentence=material.say(reason.sentence, about=evidence.name),
-                number=_known(reason.number),
-                threshold=None if reason.threshold is None else typeset(reason.threshold),
-            )
-            for reason in decided.reasons
-        ],
+        reasons=[] if is_control else _reasons(material, decided),
         remedy=None if decided.remedy is None else material.say(decided.remedy),
         required_n=_known(decided.required_n),
         stopping_rule=None
@@ -145,6 +134,23 @@ def verdict(material: Material, decided: Decided) -> Verdict:
         estimate=estimate(value, own, evidence.groups),
         difference=estimate(gain, interval, evidence.groups),
     )
+
+
+def _reasons(material: Material, decided: Decided) -> list[Reason]:
+    """Every check that applies: what its learner believes, only if it believes anything."""
+    name = decided.evidence.name
+    believes = material.own_estimate(material.requests[name].candidate) is not None
+    return [
+        Reason(
+            code=reason.code,
+            passed=None if reason.passed is None else bool(reason.passed),
+            sentence=material.say(reason.sentence, about=name),
+            number=_known(reason.number),
+            threshold=None if reason.threshold is None else typeset(reason.threshold),
+        )
+        for reason in decided.reasons
+        if believes or reason.code != "OVERESTIMATE" or not reason.passed
+    ]
 
 
 def estimates(material: Material) -> Estimates | None:

@@ -29,7 +29,7 @@ def following(material: Material, evidence: Evidence) -> str:
 
 def _deploy(material: Material, decided: Verdict) -> str:
     evidence = decided.evidence
-    interval = _deciding(decided)
+    interval = deciding(decided)
     sure = ""
     if interval is not None:
         least = material.amounts.gain(interval.low)
@@ -62,7 +62,7 @@ def _collect(material: Material, decided: Verdict) -> str:
 
 
 def _do_not(material: Material, decided: Verdict) -> str:
-    evidence, interval = decided.evidence, _deciding(decided)
+    evidence, interval = decided.evidence, deciding(decided)
     least = ""
     if interval is not None:
         least = f", by at least {material.amounts.gain(-interval.high).lstrip('+')}"
@@ -77,7 +77,7 @@ def _cannot(material: Material, decided: Verdict) -> str:
     candidate = material.requests[decided.evidence.name].candidate
     certified = results.requests[: results.certified]
     ways = sum(request.candidate is candidate for request in certified)
-    failed = [reason for reason in decided.reasons if not reason.passed]
+    failed = [reason for reason in decided.reasons if reason.passed is False]
     why = material.say(failed[0].sentence if failed else decided.sentence)
     parts = ", in part or in full" if ways > 1 else ""
     return (
@@ -130,17 +130,14 @@ def _from_to(material: Material, evidence: Evidence) -> str:
 
 def _open(material: Material, decided: Verdict) -> str:
     """How sure we are: the interval of the difference."""
-    interval = _deciding(decided)
+    interval = deciding(decided)
     if interval is None:
         return ""
     width = material.amounts.range(interval.low, interval.high)
     return f" ({percent(interval.level)} interval of the difference: {width})"
 
 
-def _deciding(decided: Verdict) -> Interval | None:
-    """The interval of the difference that the verdict names, else the narrower kind."""
+def deciding(decided: Verdict) -> Interval | None:
+    """The interval of the difference that the verdict's checks used."""
     evidence = decided.evidence
-    for interval in evidence.differences:
-        if interval.label is decided.label:
-            return interval
-    return evidence.asymptotic or evidence.guaranteed
+    return decided.bound or evidence.asymptotic or evidence.guaranteed
