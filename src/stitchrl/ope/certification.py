@@ -171,6 +171,7 @@ class Certification:
             candidates=self.candidates,
             of=of,
             share=share,
+            part=self.part,
         )
         if policy is None:
             certain = refuse.deterministic(

@@ -48,6 +48,7 @@ class Evidence:
     candidates: int = 1  # How many were certified together.
     of: str | None = None  # The policy that a mixture mixes in.
     share: float = 1.0
+    part: float = 1.0  # Of the whole log: the episodes that it is judged on.
 
     @property
     def log_bits(self) -> float:
