@@ -7,14 +7,16 @@ import pytest
 
 from stitchrl.dataset import MAX_ACTIONS, Bounds, Choices, Dataset
 from stitchrl.findings import DataError, Finding, Severity
+from stitchrl.ope.refusals import FEWEST_GROUPS
+from stitchrl.splits import split
 from stitchrl.validation import errors, require_valid, validate
 
-EPISODES, LENGTH = 40, 3
+EPISODES, LENGTH = 150, 3
 SIZE = EPISODES * LENGTH
 
 
 def log(**changes) -> Dataset:
-    """40 episodes of 3 steps, 2 features, 3 actions: nothing to complain about."""
+    """150 episodes of 3 steps, 2 features, 3 actions: nothing to complain about."""
     generator = np.random.default_rng(0)
     columns = {
         "observation": generator.normal(size=(SIZE, 2)),
@@ -65,7 +67,7 @@ def test_nonfinite_columns(column: str, value: float):
     assert finding.severity is Severity.ERROR
     assert (finding.count, finding.rows) == (1, (7,))
     assert f"'{column}' must be a finite number" in finding.message
-    assert "1 of 120" in finding.message
+    assert "1 of 450" in finding.message
     assert "remove their whole episodes" in finding.remedy
 
 
@@ -134,7 +136,7 @@ def test_action_outside_valid_actions_and_empty_sets():
 
 def test_valid_actions_of_the_wrong_width():
     finding = the("LENGTHS", log(valid_actions=np.ones((SIZE, 2), bool)))
-    assert "(120, 3)" in finding.message and "(120, 2)" in finding.message
+    assert "(450, 3)" in finding.message and "(450, 2)" in finding.message
 
 
 def test_too_many_actions():
@@ -225,7 +227,7 @@ def test_end_in_the_middle_and_no_end():
     finding = the("END_INSIDE", log(terminated=at(4, True, ends)))
     assert finding.rows == (4,) and "but rows follow" in finding.message
     finding = the("EPISODE_OPEN", log(terminated=at(5, False, ends)))
-    assert finding.rows == (5,) and "1 of 40 episodes" in finding.message
+    assert finding.rows == (5,) and "1 of 150 episodes" in finding.message
 
 
 def test_declared_bounds():
@@ -253,7 +255,7 @@ def test_rows_without_a_known_next_observation():
     terminated, truncated = at(5, False, ends), at(5, True, np.zeros(SIZE, bool))
     finding = the("NEXT_UNKNOWN", log(terminated=terminated, truncated=truncated))
     assert (finding.severity, finding.rows) == (Severity.WARNING, (5,))
-    assert "1 of 120 rows" in finding.message
+    assert "1 of 450 rows" in finding.message
     final = np.full((EPISODES, 2), np.nan)
     final[1] = 3.0
     known = log(terminated=terminated, truncated=truncated, final_observation=final)
@@ -262,7 +264,7 @@ def test_rows_without_a_known_next_observation():
 
 def test_reward_without_variance():
     finding = the("REWARD_CONSTANT", log(reward=np.full(SIZE, 2.5)))
-    assert "'reward' is 2.5 in all 120 rows" in finding.message
+    assert "'reward' is 2.5 in all 450 rows" in finding.message
     assert finding.severity is Severity.WARNING
     finding = the("REWARD_CONSTANT", log(rewards={"cost": np.zeros(SIZE)}))
     assert "'reward.cost' is 0" in finding.message
@@ -272,9 +274,48 @@ def test_one_episode_and_few_groups():
     one = log(episode=np.zeros(SIZE), terminated=np.arange(SIZE) == SIZE - 1)
     codes = {finding.code for finding in validate(one)}
     assert codes == {"ONE_EPISODE"}
-    finding = the("FEW_GROUPS", log(group=np.arange(SIZE) // LENGTH % 29))
-    assert "29 independent groups" in finding.message
-    assert validate(log(group=np.arange(SIZE) // LENGTH % 30)) == ()
+    finding = the("FEW_GROUPS", log(group=np.arange(SIZE) // LENGTH % 100))
+    assert "100 independent groups" in finding.message
+    assert "on 20, and no interval holds with fewer than 30" in finding.message
+    assert "about 50 more groups (150 in all)" in finding.remedy
+
+
+@pytest.mark.parametrize("groups", range(145, 151))
+def test_few_groups_are_those_with_which_the_certification_part_is_too_small(groups: int):
+    dataset = log(group=np.arange(SIZE) // LENGTH % groups)
+    is_small = split(dataset, seed=0).certification.groups < FEWEST_GROUPS
+    codes = [finding.code for finding in validate(dataset)]
+    assert codes == (["FEW_GROUPS"] if is_small else [])
+
+
+def test_one_action():
+    finding = the("ONE_ACTION", log(action=np.ones(SIZE, int)))
+    assert finding.severity is Severity.ERROR
+    assert "'low' was taken in all 450 rows" in finding.message
+    assert "nothing to learn or compare" in finding.message
+
+
+def test_rare_actions():
+    action = np.arange(SIZE) % 2
+    action[[7, 70]] = 2
+    finding = the("RARE_ACTION", log(action=action))
+    assert finding.severity is Severity.WARNING
+    assert (finding.count, finding.rows) == (2, (7, 70))
+    assert "1 of 3 actions occur in fewer than 5 rows: 'high' 2 (first in row 7)." in (
+        finding.message
+    )
+    action[:5] = 2
+    assert validate(log(action=action)) == ()
+
+
+def test_rows_are_those_of_the_source():
+    rows = np.arange(SIZE)[::-1] * 10
+    finding = the("NONFINITE", log(reward=at(7, np.nan, np.full(SIZE, 0.5)), row=rows))
+    assert finding.rows == (rows[7],)
+    action = np.arange(SIZE) % 2
+    action[7] = 2
+    finding = the("RARE_ACTION", log(action=action, row=rows))
+    assert finding.rows == (rows[7],) and f"first in row {rows[7]:,}" in finding.message
 
 
 def with_column(column: np.ndarray, dataset: Dataset) -> Dataset:

@@ -11,10 +11,10 @@ def write(path, rows: str):
 
 
 def many(path, reward: str = "1"):
-    """40 episodes of two steps, without a fault."""
+    """160 episodes of two steps, without a fault."""
     rows = [
         f"{e},{t},{(7 * e + t) % 11},{'ab'[(e + t) % 2]},{reward if e % 3 else 0},{t},0.5"
-        for e in range(40)
+        for e in range(160)
         for t in range(2)
     ]
     return write(path, "\n".join(rows) + "\n")
@@ -24,7 +24,7 @@ def test_a_good_log_exits_with_0(tmp_path):
     result = call("validate", many(tmp_path / "log.csv"), "--json")
     assert result.exit_code == 0
     said = document(result)
-    assert (said["decisions"], said["episodes"], said["features"]) == (80, 40, 1)
+    assert (said["decisions"], said["episodes"], said["features"]) == (320, 160, 1)
     assert {finding["severity"] for finding in said["findings"]} <= {"note"}
 
 
@@ -32,7 +32,7 @@ def test_warnings_exit_with_0_unless_strict(tmp_path):
     log = many(tmp_path / "log.csv", reward="0")  # Every reward is the same.
     result = call("validate", log)
     assert result.exit_code == 0
-    assert "warning" in result.stdout and "80 decisions, 40 episodes" in result.stdout
+    assert "warning" in result.stdout and "320 decisions, 160 episodes" in result.stdout
     assert call("validate", log, "--strict").exit_code == 3
 
 

@@ -45,9 +45,20 @@ def test_labels_are_the_sorted_values(values: list, labels: tuple, tmp_path: Pat
     assert dataset.actions == Choices(labels)
     spelled = [str(value).removesuffix(".0") for value in table["act"]]
     assert [labels[action] for action in dataset.action] == spelled
-    assert f"The {len(labels)} actions are the values" in str(
-        noted("ACTIONS_FROM_LOG", dataset)
-    )
+    said = str(noted("ACTIONS_FROM_LOG", dataset))
+    counted = ", ".join(f"'{label}' {spelled.count(label)}" for label in labels)
+    assert f"The {len(labels)} actions are the values" in said
+    assert f"in column 'act': {counted}." in said
+
+
+def test_of_many_labels_the_commonest_are_listed(tmp_path: Path):
+    table = {name: values * 3 for name, values in columns().items()}
+    table["stay"] = list(range(3 * SIZE))
+    table["act"] = [f"a{row:02d}" for row in range(3 * SIZE - 1)] + ["a20"]
+    dataset = read(tmp_path, table)
+    said = str(noted("ACTIONS_FROM_LOG", dataset))
+    assert "The 29 actions are the values found in column 'act': 'a20' 2, 'a00' 1" in said
+    assert "'a10' 1, …." in said and "a11" not in said
 
 
 def test_declared_labels(tmp_path: Path):

@@ -12,6 +12,7 @@ from stitchrl.sources.episodes import is_missing
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse, warn
 
+SHOWN_LABELS = 12
 CANONICAL = "action."  # Prefix of our own columns; names of amounts go without it.
 
 
@@ -89,7 +90,8 @@ def _choices(
         notes.append(
             note(
                 "ACTIONS_FROM_LOG",
-                f"The {len(present)} actions are the values found in column '{name}'.",
+                f"The {len(present)} actions are the values found in column '{name}': "
+                f"{_counted(present, codes)}.",
                 "List all that are possible in action_labels, if there are more.",
             )
         )
@@ -107,6 +109,16 @@ def _choices(
             rows=rows.tolist(),
         )
     return Actions(action, Choices(tuple(declared)), notes)
+
+
+def _counted(labels: list[str], codes: np.ndarray) -> str:
+    """Each label with its number of rows; of many, the commonest."""
+    counts = np.bincount(codes, minlength=len(labels))
+    shown = range(len(labels))
+    if len(labels) > SHOWN_LABELS:
+        shown = np.argsort(-counts, kind="stable")[:SHOWN_LABELS].tolist()
+    words = ", ".join(f"'{labels[index]}' {counts[index]:,}" for index in shown)
+    return words + (", …" if len(labels) > SHOWN_LABELS else "")
 
 
 def _amounts(

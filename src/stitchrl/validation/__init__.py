@@ -5,6 +5,7 @@ seconds. Codes are stable: reports and scripts may refer to them.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from stitchrl.dataset import Dataset
 from stitchrl.findings import DataError, Finding, Severity
@@ -17,11 +18,14 @@ __all__ = ["errors", "require_valid", "validate"]
 def validate(dataset: Dataset) -> tuple[Finding, ...]:
     """Everything found in a log: errors first, then warnings, then notes.
 
-    Includes what the reader of the file counted (`dataset.notes`).
+    Includes what the reader of the file counted (`dataset.notes`). Rows are those of the
+    source, whatever the order of the dataset.
     """
     found = [*dataset.notes]
     for check in (*FAULTS, *SUSPICIONS):
-        found.extend(check(dataset))
+        for finding in check(dataset):
+            rows = tuple(dataset.row[list(finding.rows)].tolist())
+            found.append(replace(finding, rows=rows))
     order = list(Severity)
     return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
 

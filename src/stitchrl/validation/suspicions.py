@@ -8,9 +8,12 @@ import numpy as np
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.findings import SHOWN_ROWS, Finding, Severity, at_rows
 
-FEW_GROUPS = 30
+FEW_GROUPS = 30  # With fewer to judge by, no interval holds.
+JUDGED_SHARE = 0.2  # Of a log, on which a run certifies.
+ENOUGH_GROUPS = round(FEW_GROUPS / JUDGED_SHARE)
 FEW_ROWS = 10  # With fewer, any two columns may lie on one line.
 FEW_VALUES = 50  # A continuous action with fewer, all whole numbers, is rather a choice.
+RARE = 5  # Rows; an action with fewer may be a slip of the pen.
 SAMPLE = 1_000
 SAME = 1e-9  # One minus the correlation of columns that are equal up to scale.
 
@@ -40,12 +43,17 @@ def few_episodes(dataset: Dataset) -> Iterator[Finding]:
             "interval can be computed.",
             remedy,
         )
-    elif dataset.groups < FEW_GROUPS:
+        return
+    judged = dataset.groups - round((1 - JUDGED_SHARE) * dataset.groups)
+    if judged < FEW_GROUPS:
         yield _warning(
             "FEW_GROUPS",
-            f"The log has {dataset.groups} independent groups, fewer than {FEW_GROUPS}: "
-            "intervals will be wide and rest on approximations.",
-            remedy,
+            f"The log has {dataset.groups} independent groups. Policies are judged on a "
+            f"fifth of them that nothing was learned from: on {judged}, and no interval "
+            f"holds with fewer than {FEW_GROUPS}. Whatever is learned, the verdict can "
+            "only be cannot_say.",
+            f"Log about {ENOUGH_GROUPS - dataset.groups} more groups ({ENOUGH_GROUPS} in "
+            "all), or map the column that tells groups apart.",
         )
 
 
@@ -122,6 +130,34 @@ def actions(dataset: Dataset) -> Iterator[Finding]:
             "values, all whole numbers.",
             'If it is a choice, write action = "COLUMN" without brackets in the mapping.',
         )
+
+
+def rare_actions(dataset: Dataset) -> Iterator[Finding]:
+    """Choices that hardly occur, where others do often: perhaps misspelled."""
+    if not isinstance(dataset.actions, Choices):
+        return
+    labels = dataset.actions.labels
+    known = dataset.action[(dataset.action >= 0) & (dataset.action < len(labels))]
+    counts = np.bincount(known, minlength=len(labels))
+    present = np.count_nonzero(counts)
+    rare = np.flatnonzero((counts > 0) & (counts < RARE))
+    if not len(rare) or dataset.size < RARE * present:
+        return
+    rows = np.flatnonzero(np.isin(dataset.action, rare))
+    shown = [
+        f"'{labels[action]}' {counts[action]} (first in row "
+        f"{dataset.row[(dataset.action == action).argmax()]:,})"
+        for action in rare[:SHOWN_ROWS]
+    ]
+    more = f" and {len(rare) - SHOWN_ROWS:,} more" if len(rare) > SHOWN_ROWS else ""
+    yield _warning(
+        "RARE_ACTION",
+        f"{len(rare)} of {present} actions occur in fewer than {RARE} rows: "
+        f"{', '.join(shown)}{more}.",
+        "Correct misspelled ones; combine rare ones with others, or leave them out: what "
+        "they bring cannot be learned from so few rows.",
+        rows=rows.tolist(),
+    )
 
 
 def columns(dataset: Dataset) -> Iterator[Finding]:
@@ -222,5 +258,6 @@ SUSPICIONS: tuple[Callable[[Dataset], Iterator[Finding]], ...] = (
     gaps,
     rewards,
     actions,
+    rare_actions,
     columns,
 )
