@@ -120,3 +120,22 @@ def test_fitted_densities_of_unknown_calibration_are_not_trusted():
     assert found.mean_weight == pytest.approx(1, abs=0.1)
     failed = {reason.code for reason in decide(found).reasons if not reason.passed}
     assert {"CALIBRATION", "UNSEEN"} <= failed
+
+
+def test_a_fit_that_misses_the_present_behavior_is_refused():
+    rng = np.random.default_rng(0)
+    size = 300 * 20
+    log = Dataset.create(
+        observation=rng.normal(size=(size, 2)),
+        action=rng.integers(0, 2, size),
+        reward=np.ones(size),
+        terminated=np.arange(size) % 20 == 19,
+        truncated=np.zeros(size, bool),
+        actions=Choices(("a", "b")),
+        propensity=np.full(size, 0.5),
+    )
+    uniform = Request(Candidate("uniform", "external", "sample", "uniform"))
+    (found,) = judge(log, certified=1, updates=10).evidence([uniform])
+    (refusal,) = [r for r in found.refusals if r.code == "QSANE"]
+    assert "returned 20 on average" in refusal.message
+    assert decide(found).decision is Decision.CANNOT_SAY

@@ -175,9 +175,11 @@ def test_a_policy_is_followed_at_its_own_observations():
         Request(Candidate(f"{slope} s", "policy", "mode", Following(jnp.float32(slope))))
         for slope in slopes
     ]
-    found = values_of(log, updates=4_000).rank(requests)
+    networks = values_of(log, updates=4_000)
+    found = networks.rank(requests)
     exact = [-((1 - slope) ** 2) * 0.12 for slope in slopes]
     assert found == pytest.approx(exact, abs=0.02)
+    assert networks.present == pytest.approx(log.reward.mean(), abs=0.02)
 
 
 STEPS = 10

@@ -7,7 +7,7 @@ import pytest
 from ope.logs import write_log
 
 from stitchrl.ope import refusals as refuse
-from stitchrl.ope.base import Source
+from stitchrl.ope.base import Estimate, Interval, Label, Source
 from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.problems.exact import Chain, random_mdp
 
@@ -127,6 +127,15 @@ def test_qsane():
     says(refuse.insane_values(lowest=-1.0, highest=9.0, bounds=bounds), "QSANE", "-1")
     drifting = refuse.insane_values(lowest=0.0, highest=9.0, bounds=bounds, drift=1.5)
     says(drifting, "QSANE", "1.5 standard errors")
+
+
+def test_qsane_of_the_present_behavior():
+    returns = np.linspace(0, 10, 101)  # Their middle 90 %: .5 to 9.5.
+    present = Estimate("data", 5.0, Interval(4.5, 5.5, 0.95, Label.ASYMPTOTIC, "t"), 101)
+    assert refuse.behavior_missed(5.8, present, returns) is None
+    says(refuse.behavior_missed(6.0, present, returns), "QSANE", "say 6", "returned 5")
+    vague = replace(present, interval=Interval(3.0, 7.0, 0.95, Label.ASYMPTOTIC, "t"))
+    assert refuse.behavior_missed(6.0, vague, returns) is None
 
 
 def test_memory():

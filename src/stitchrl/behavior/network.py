@@ -28,7 +28,8 @@ class Imitation(BC):
     """Behavior cloning on one fold, with an L2 penalty and a falling learning rate.
 
     Update order: the actor, and nothing else.
-    Departures from BC: both are there for calibration, not for return.
+    Departures from BC: both are there for calibration, not for return; so is the
+    likelihood of continuous actions, which is that of the truncated Gaussian.
     """
 
     fold: Fold
@@ -47,10 +48,11 @@ class Imitation(BC):
 
     def actor_loss(self, actor: Any, batch: Transition):
         """Negative log-likelihood plus an L2 penalty on weights, not on biases."""
-        loss, metrics = super().actor_loss(actor, batch)
+        loss = -jax.vmap(actor.log_prob)(batch.observation, batch.action).mean()
         weights = [leaf for leaf in jax.tree.leaves(actor) if leaf.ndim > 1]
         squares = [jnp.square(leaf).sum() for leaf in weights]
-        return loss + self.weight_decay * jnp.stack(squares).sum(), metrics
+        total = loss + self.weight_decay * jnp.stack(squares).sum()
+        return total, {"actor/loss": loss}
 
 
 def imitate(
@@ -89,7 +91,7 @@ def _log_likelihood(actors: list, experience: Experience, unseen: list) -> float
     total = 0.0
     for actor, rows in zip(actors, unseen):
         batch = take(experience.transitions, rows)
-        found = jax.vmap(actor.log_likelihood)(batch.observation, batch.action)
+        found = jax.vmap(actor.log_prob)(batch.observation, batch.action)
         total += float(found.sum())
     return total if np.isfinite(total) else -np.inf
 

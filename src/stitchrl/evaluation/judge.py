@@ -14,7 +14,7 @@ from stitchrl.ope.certification import Certification, FittedValue
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_tabular import TabularLog, cross_fitted
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
-from stitchrl.ope.refusals import Refusal, already_used
+from stitchrl.ope.refusals import Refusal, already_used, behavior_missed
 from stitchrl.policies import Normalized
 from stitchrl.reuse import reused
 from stitchrl.splits import folds
@@ -93,6 +93,8 @@ class Judge:
 
         A learner that believes far too much of its policy taints the mixtures, too.
         """
+        if self.networks is not None:
+            refusals = (*refusals, *self._missed(self.networks))
         found = [
             self._one(request, fitted, refusals)
             for request, fitted in zip(requests, self._fitted(requests))
@@ -107,18 +109,33 @@ class Judge:
             for request, one in zip(requests, found)
         ]
 
-    def _fitted(self, requests: list[Request]) -> list[FittedValue | None]:
-        """FQE by networks where states are not discrete; None: the tables do it."""
+    @cached_property
+    def networks(self) -> NetworkValues | None:
+        """FQE by networks; None where states are discrete: tables do it."""
         if self.dataset.is_tabular:
-            return [None] * len(requests)
-        networks = NetworkValues(
+            return None
+        return NetworkValues(
             self.dataset,
             self.imitations,
             discount=self.discount,
             updates=self.updates,
             seed=self.seed,
         )
-        return [*networks.evaluate(requests, in_full=self.certified)]
+
+    def _fitted(self, requests: list[Request]) -> list[FittedValue | None]:
+        if self.networks is None:
+            return [None] * len(requests)
+        return [*self.networks.evaluate(requests, in_full=self.certified)]
+
+    def _missed(self, networks: NetworkValues) -> tuple[Refusal, ...]:
+        """Where returns are whole, so that their mean is what fitted values are of."""
+        if self.dataset.truncated.any() and self.dataset.horizon is None:
+            return ()
+        certification = self.certification
+        missed = behavior_missed(
+            networks.present, certification.present, certification.returns
+        )
+        return () if missed is None else (missed,)
 
     def _one(
         self, request: Request, fitted: FittedValue | None, refusals: tuple[Refusal, ...]

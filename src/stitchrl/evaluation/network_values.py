@@ -1,5 +1,7 @@
 """FQE by networks, for logs whose observations are vectors: many policies at once."""
 
+from functools import cached_property
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,6 +55,14 @@ class NetworkValues:
         if self.is_discrete:
             self.behavior = behavior_table(dataset, self.fold, imitations)
             self.behavior_values = self.log.values_everywhere(self.behavior, self.total)
+
+    @cached_property
+    def present(self) -> float:
+        """What the same networks say of the present behavior, whose value is known."""
+        if self.is_discrete:
+            return float(self.behavior_values[0][self.dataset.first_row].mean())
+        (values,) = self.log.values([self._drawn(None)], self.total)
+        return float(values.mean())
 
     def rank(self, requests: list[Request]) -> list[float]:
         """Point estimates, cross-fitted in two folds."""
@@ -129,16 +139,18 @@ class NetworkValues:
         policy = table(request.candidate, self.dataset)
         return policy.mix(self.behavior, request.share) if request.share < 1 else policy
 
-    def _drawn(self, request: Request) -> Along:
-        """Of `DRAWS` actions a share is the policy's, the rest the imitation's."""
+    def _drawn(self, request: Request | None) -> Along:
+        """Of `DRAWS` actions a share is the policy's (None: none), the rest imitated."""
         dataset, kept = self.dataset, self.log.kept
-        own = round(request.share * DRAWS)
+        own = 0 if request is None else round(request.share * DRAWS)
 
         def at(observation: np.ndarray, fold: np.ndarray, seed: int) -> Actions:
-            drawn = drawn_actions(request.candidate, observation, samples=own, seed=seed)
-            if request.candidate.act == "mode":
-                drawn = np.repeat(drawn, own, axis=1)
-            parts = [drawn]
+            parts = []
+            if request is not None:
+                candidate = request.candidate
+                drawn = drawn_actions(candidate, observation, samples=own, seed=seed)
+                is_one = candidate.act == "mode"
+                parts.append(np.repeat(drawn, own, axis=1) if is_one else drawn)
             if own < DRAWS:
                 parts.append(self._imitated(observation, fold, DRAWS - own, seed))
             return Actions(jnp.asarray(np.concatenate(parts, axis=1)))

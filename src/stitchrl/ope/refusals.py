@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stitchrl.dataset import PROPENSITY_ROUNDING, Dataset
-from stitchrl.ope.base import Source
+from stitchrl.ope.base import Estimate, Source
 from stitchrl.ope.bounds import ReturnBounds
 
 FEWEST_GROUPS = 30
@@ -15,6 +15,7 @@ MEAN_WEIGHT = (0.5, 2.0)
 MEAN_WEIGHT_ERRORS = 5.0
 MEAN_WEIGHT_ROUNDING = 1e-3  # Propensities written with few digits, over an episode.
 UNSUPPORTED_SHARE = 0.01
+MISSED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,28 @@ def insane_values(
         "at the end of the fit: the fit has not settled.",
         "Fit for longer, with a smaller learning rate, or in closed form on discrete "
         "states.",
+    )
+
+
+def behavior_missed(
+    fitted: float, present: Estimate, returns: np.ndarray
+) -> Refusal | None:
+    """QSANE: the fit that judges policies misses the present behavior's known value.
+
+    By more than a tenth of the range of returns (their 95 % less their 5 % quantile), and
+    more than the mean return may be off itself.
+    """
+    low, high = np.quantile(returns, [0.05, 0.95])
+    allowed = MISSED_SHARE * float(high - low)
+    error = 0.0 if present.interval is None else present.interval.width / 2
+    if abs(fitted - present.value) <= max(allowed, error):
+        return None
+    return Refusal(
+        "QSANE",
+        f"Fitted values of the present behavior say {fitted:.4g}, but its episodes "
+        f"returned {present.value:.4g} on average: such a fit cannot judge another policy.",
+        "Fit for longer (--fqe-updates), log more episodes, or give the state more of what "
+        "decides the outcome.",
     )
 
 
