@@ -1,10 +1,20 @@
 """What a plan resolves to: members, grids, and errors that name the way out."""
 
+from dataclasses import fields
+
 import pytest
 from pydantic import ValidationError
 
 from stitchrl.algorithms import ALGORITHMS
-from stitchrl.plan import MemberPlan, Plan, combinations, members, parse_option
+from stitchrl.plan import (
+    LIMITS,
+    MemberPlan,
+    Plan,
+    combinations,
+    members,
+    parse_option,
+    typed_grid,
+)
 from stitchrl.spaces import Continuous, Discrete, Spec
 
 DISCRETE, CONTINUOUS = Spec(3, Discrete(4)), Spec(3, Continuous(2))
@@ -61,8 +71,8 @@ def test_cql_leaves_cloning_after_the_same_part_of_a_shorter_run():
 
 
 def test_whole_numbers_become_floats_where_a_float_is_meant():
-    (one,) = resolved(DISCRETE, algorithms={"iql": {"expectile": [1]}}, seeds=1)
-    assert type(one.algorithm.expectile) is float
+    (one,) = resolved(DISCRETE, algorithms={"iql": {"max_weight": [1]}}, seeds=1)
+    assert type(one.algorithm.max_weight) is float
 
 
 def test_sizes_of_layers_become_static_tuples():
@@ -73,6 +83,17 @@ def test_sizes_of_layers_become_static_tuples():
 def test_the_last_field_of_a_grid_varies_fastest():
     points = [*combinations({"a": [1, 2], "b": [3, 4]})]
     assert [tuple(point.values()) for point in points] == [(1, 3), (1, 4), (2, 3), (2, 4)]
+
+
+def test_every_default_is_possible_and_every_limit_is_of_some_field():
+    every = [cls for kinds in ALGORITHMS.values() for cls in kinds.values()]
+    names = {field.name for cls in every for field in fields(cls)}
+    assert set(LIMITS) <= names
+    for cls in every:
+        given = {field.name: field.default for field in fields(cls)}
+        sizes = {key: list(value) for key, value in given.items() if key == "hidden"}
+        grid = {key: [value] for key, value in (given | sizes).items()}
+        assert typed_grid(cls.__name__, grid, cls) == grid
 
 
 @pytest.mark.parametrize(
@@ -92,6 +113,30 @@ def test_the_last_field_of_a_grid_varies_fastest():
             "'iql.expectile' is a number, but got True",
         ),
         ({"algorithms": {"td3": {}}}, "continuous"),
+        (
+            {"algorithms": {"iql": {"expectile": [0.7, 2]}}},
+            "'iql.expectile' must be above 0 and below 1, but got 2.",
+        ),
+        (
+            {"algorithms": {"iql": {"discount": [1.5]}}},
+            "'iql.discount' must be above 0 and at most 1, but got 1.5.",
+        ),
+        (
+            {"algorithms": {"bc": {"learning_rate": [-1.0]}}},
+            "'bc.learning_rate' must be above 0, but got -1.0.",
+        ),
+        (
+            {"algorithms": {"bc": {"batch_size": [0]}}},
+            "'bc.batch_size' must be 1 or more, but got 0.",
+        ),
+        (
+            {"algorithms": {"bc": {"hidden": [[64, 0]]}}},
+            "'bc.hidden' must be 1 or more, but got [64, 0].",
+        ),
+        (
+            {"algorithms": {"iql": {"inverse_temperature": [float("inf")]}}},
+            "'iql.inverse_temperature' must be 0 or more, but got inf.",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):

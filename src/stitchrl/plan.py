@@ -1,7 +1,8 @@
 """What a run will do: resolved before anything is trained, and written beside results."""
 
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any, Literal, NamedTuple, get_origin
 
@@ -17,6 +18,25 @@ Option = Number | list[int]
 Grid = dict[str, list[Option]]
 
 MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
+
+# What a hyper-parameter of this name can be: in words, and as a test. Others are free.
+_SHARE = ("above 0 and at most 1", lambda value: 0 < value <= 1)
+_POSITIVE = ("above 0", lambda value: value > 0)
+_NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
+_COUNT = ("1 or more", lambda value: value >= 1)
+LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "expectile": ("above 0 and below 1", lambda value: 0 < value < 1),
+    "threshold": ("from 0 to 1", lambda value: 0 <= value <= 1),
+    **dict.fromkeys(("discount", "target_rate", "best_share"), _SHARE),
+    **dict.fromkeys(("learning_rate", "actor_learning_rate"), _POSITIVE),
+    **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
+    **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
+    **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
+    **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
+    **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
+    **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
+    **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
+}
 
 
 class Plan(BaseModel):
@@ -117,7 +137,8 @@ def combinations(grid: Grid) -> Iterator[dict[str, Option]]:
 def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
     """The grid with 3 as 3.0 where a float is meant, and 64 as [64] where sizes are.
 
-    Raises `ValueError` for a field that does not exist, or a value of the wrong type.
+    Raises `ValueError` for a field that does not exist, or a value of the wrong type or
+    beyond what it can be.
     """
     types = {field.name: field.type for field in dataclasses.fields(cls)}
     for key, values in grid.items():
@@ -131,7 +152,15 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
                 raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
             if is_static(types[key]) and isinstance(value, float):
                 raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
+            _require_possible(name, key, value)
     return {key: [_typed(v, types[key]) for v in values] for key, values in grid.items()}
+
+
+def _require_possible(name: str, key: str, value: Option) -> None:
+    words, is_possible = LIMITS.get(key, ("a finite number", math.isfinite))
+    numbers = value if isinstance(value, list) else [value]
+    if not all(math.isfinite(number) and is_possible(number) for number in numbers):
+        raise ValueError(f"'{name}.{key}' must be {words}, but got {value!r}.")
 
 
 def _typed(value: Option, kind: Any) -> Option:

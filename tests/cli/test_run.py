@@ -6,6 +6,9 @@ import pytest
 from cli.conftest import SMALL, Finished, call, document
 
 from stitchrl.artifacts import verify
+from stitchrl.cli.run import Required, is_enough
+from stitchrl.problems import icu_sepsis
+from stitchrl.sources import write_table
 
 
 def test_a_run_says_its_verdict_and_where_the_report_is(finished: Finished):
@@ -52,6 +55,28 @@ def test_another_plan_in_the_same_directory_is_refused(finished: Finished):
 def test_a_required_verdict_that_is_not_reached_exits_with_1(finished: Finished):
     words = [*finished.words, "--out", finished.directory, "--require", "deploy"]
     assert call(*words).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("decision", "required", "enough"),
+    [
+        ("deploy", "deploy", True),
+        ("deploy", "pilot", True),
+        ("pilot", "pilot", True),
+        ("pilot", "deploy", False),
+        ("collect_more_data", "pilot", False),
+        ("cannot_say", "pilot", False),
+    ],
+)
+def test_deploy_is_more_than_pilot(decision, required, enough):
+    assert is_enough(decision, Required(required)) is enough
+
+
+def test_a_pilot_can_be_required(finished: Finished):
+    words = [*finished.words, "--out", finished.directory, "--json"]
+    decision = document(call(*words))["decision"]
+    expected = 0 if decision in ("deploy", "pilot") else 1
+    assert call(*words, "--require", "pilot").exit_code == expected
 
 
 def test_a_policy_can_be_judged_without_training(finished: Finished, tmp_path):
@@ -125,17 +150,51 @@ def test_a_missing_log_says_what_is_there(tmp_path):
             "no algorithm of this run is meant. Did you mean 'hidden'?",
         ),
         (["--policy", "nowhere"], "'nowhere' is no policy: give 'uniform' or the path"),
+        (["-o", "bc.batch_size=0"], "'bc.batch_size' must be 1 or more, but got 0."),
+        (["--policy", "unifrom"], "'unifrom' is no policy: give 'uniform'"),
+        (["--algorithms", "none"], "There is nothing to evaluate"),
         (["--discount", "2"], "'discount' of the plan should be less than or equal to 1"),
         (["--plan", "nowhere.toml"], "There is no plan file 'nowhere.toml'."),
     ],
 )
 def test_wrong_usage_exits_with_2(log, tmp_path, words, said):
     base = [] if "--algorithms" in words else SMALL
-    result = call("run", log, *base, *words, "--out", tmp_path / "run")
-    assert result.exit_code == 2, result.output
-    assert said in result.stderr
-    assert result.stdout == ""
+    for more in ([], ["--dry-run"]):
+        result = call("run", log, *base, *words, "--out", tmp_path / "run", *more)
+        assert result.exit_code == 2, result.output
+        assert said in result.stderr
+        assert result.stdout == ""
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_policy_columns_that_are_not_there_are_missed_at_once(tmp_path, more):
+    log = tmp_path / "log.parquet"
+    write_table(icu_sepsis.load().simulate(20, seed=0), log)
+    words = ["run", log, *SMALL, "--policy-columns", "--out", tmp_path / "run", *more]
+    result = call(*words)
+    assert result.exit_code == 3
+    assert "which columns hold the probabilities of the policy" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "train", "demo"])
+def test_a_file_is_no_place_for_a_run(log, tmp_path, verb):
+    (tmp_path / "file").write_text("")
+    words = [verb] if verb == "demo" else [verb, log, *SMALL]
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        result = call(*words, "--out", out)
+        assert result.exit_code == 2
+        assert f"'{tmp_path / 'file'}' is a file. Name another place" in result.stderr
 
 
 def test_an_unknown_option_exits_with_2():
     assert call("run", "log.csv", "--patients", "3").exit_code == 2
+
+
+def test_a_dry_run_warns_as_validation_does(log, tmp_path):
+    words = ["run", tmp_path / "few.parquet", *SMALL, "--dry-run"]
+    write_table(icu_sepsis.load().simulate(100, seed=0), tmp_path / "few.parquet")
+    assert "warning FEW_GROUPS: The log has 100 independent groups" in call(*words).stderr
+    said = document(call(*words, "--json"))
+    assert "FEW_GROUPS" in [finding["code"] for finding in said["findings"]]
+    assert "FEW_GROUPS" not in call("run", log, *SMALL, "--dry-run").stderr

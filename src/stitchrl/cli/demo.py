@@ -41,8 +41,9 @@ def demo(
 ) -> None:
     """From simulated patients to a verdict, and to what every policy is really worth."""
     machine.prepare(threads)
-    from stitchrl.cli import working
+    from stitchrl.cli import planning, working
 
+    planning.require_directory(out)
     remark(ABOUT.format(patients=patients))
     place = out.absolute() / LOG
     log = simulated(place, patients=patients, seed=seed)

@@ -3,18 +3,32 @@
 from rich import box
 from rich.table import Table
 
-from stitchrl.cli.output import duration, print_json, results, say, size
+from stitchrl.cli.errors import plain_finding
+from stitchrl.cli.output import duration, print_json, remark, results, say, size
 from stitchrl.dataset import Dataset
+from stitchrl.findings import Severity
+from stitchrl.job.checked import checked
 from stitchrl.job.dry_run import Forecast, forecast
 from stitchrl.plan import Plan
 
 
 def show_forecast(plan: Plan, dataset: Dataset, *, as_json: bool) -> None:
-    """Print what a run will do and need."""
-    expected = forecast(plan, dataset)
+    """Print what a run will do and need, after all that it would check itself."""
+    ready = checked(plan, dataset)
+    plan = ready.plan
+    expected = forecast(plan, ready.dataset)
+    graver = [f for f in ready.findings if f.severity is not Severity.NOTE]
     if as_json:
-        print_json({"plan": plan.model_dump(mode="json"), "estimates": _plain(expected)})
+        print_json(
+            {
+                "plan": plan.model_dump(mode="json"),
+                "estimates": _plain(expected),
+                "findings": [plain_finding(finding) for finding in graver],
+            }
+        )
         return
+    for finding in graver:
+        remark(str(finding))
     for name, value in plan.model_dump(mode="json", exclude_none=True).items():
         if name not in ("algorithms", "mapping"):
             say(f"{name} = {value}")

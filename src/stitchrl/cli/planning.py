@@ -192,3 +192,13 @@ def policies_of(given: Sequence[str] | None, has_columns: bool) -> tuple[str, ..
         str(Path(name).absolute()) if Path(name).is_dir() else name for name in given or ()
     ]
     return (*named, *(["column"] if has_columns else []))
+
+
+def require_directory(out: Path) -> None:
+    """Raise `ValueError` if a file stands where a run is to have its directory."""
+    for place in (out, *out.parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(
+                f"A run is written into a directory, but '{place}' is a file. Name another "
+                "place with --out."
+            )

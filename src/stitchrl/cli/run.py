@@ -14,6 +14,7 @@ from stitchrl.cli.output import AsJson
 class Required(StrEnum):
     """What --require can demand."""
 
+    PILOT = "pilot"
     DEPLOY = "deploy"
 
 
@@ -43,7 +44,9 @@ def run(
     strict: options.Strict = False,
     require: Annotated[
         Required | None,
-        typer.Option(help="Exit with 1 unless the verdict is this one."),
+        typer.Option(
+            help="Exit with 1 unless the verdict is at least this: deploy is also pilot."
+        ),
     ] = None,
     dry_run: options.DryRun = False,
     as_json: AsJson = False,
@@ -57,6 +60,7 @@ def run(
     machine.prepare(threads)
     from stitchrl.cli import forecast, planning, working
 
+    planning.require_directory(out)
     resolved, dataset = planning.planned(
         log,
         file=plan,
@@ -84,5 +88,13 @@ def run(
         forecast.show_forecast(resolved, dataset, as_json=as_json)
         return
     report = working.run_and_show(ctx, resolved, dataset, out, as_json=as_json)
-    if require is not None and report.decide.decision != require:
+    if require is not None and not is_enough(report.decide.decision, require):
         raise typer.Exit(REFUSED)
+
+
+def is_enough(decision: str, required: Required) -> bool:
+    """Whether a verdict is the required one or a better one."""
+    from stitchrl.verdict import Decision
+
+    best_first = list(Decision)
+    return best_first.index(Decision(decision)) <= best_first.index(Decision(required))

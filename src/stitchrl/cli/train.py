@@ -40,6 +40,7 @@ def train(
     from stitchrl.cli import planning, working
     from stitchrl.job.stages import train_job
 
+    planning.require_directory(out)
     resolved, dataset = planning.planned(
         log,
         file=plan,
