@@ -212,14 +212,26 @@ def test_line_5_pilot():
     assert verdict.remedy is not None and "2,900" in verdict.remedy
     rule = verdict.stopping_rule
     assert rule is not None
-    assert "at most 0.8'" in rule and "at least 0.76'" in rule and "reaches 20" in rule
-    assert "If it is worth 0.84, this takes" in rule
+    assert "at most 0.8'" in rule and "at least 0.76'" in rule and "reached 20" in rule
+    assert rule.startswith("Every week") and "stitchrl." not in rule
+    assert "If it is worth 0.84, adoption takes" in rule
 
 
 def test_a_gain_within_the_noise_of_the_present_needs_no_pilot_length():
     verdict = decide(replace(GOOD, asymptotic=delta(-0.04, 0.06), wis=0.79))
-    assert verdict.stopping_rule is not None
-    assert "too small" in verdict.stopping_rule
+    rule = verdict.stopping_rule
+    assert rule is not None and verdict.required_n == 26_000
+    assert "too small for the pilot to prove it: that needs about 26,000 in" in rule
+    assert "shows whether it is safe" in rule and "adoption takes" not in rule
+
+
+def test_what_would_settle_it_is_counted_in_the_whole_log():
+    """A fifth is kept for judging: 2,900 of these are 14,500 (rounded up) in the log."""
+    verdict = decide(replace(GOOD, asymptotic=delta(-0.04, 0.16), part=0.2))
+    assert verdict.required_n == pytest.approx(15_000)
+    assert verdict.remedy is not None
+    assert "About 15,000 independent episodes in the whole log" in verdict.remedy
+    assert "about 5,120 so far, of which 20% are kept for judging" in verdict.remedy
 
 
 def test_line_6_collect_more_data():

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.conditions import (
     ERROR,
@@ -29,6 +31,7 @@ from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.planning import (
     ENOUGH_SHARE,
     expected_pilot,
+    pilot_test,
     required_groups,
 )
 
@@ -58,7 +61,7 @@ class Verdict:
     bound: Interval | None = None  # Of Δ: what WORSE on line 3, else LOWER_BOUND rests on.
     label: Label | None = None  # What the deciding bound rests on.
     remedy: str | None = None  # The cheapest way to a better verdict.
-    required_n: float | None = None  # Independent episodes that would settle it.
+    required_n: float | None = None  # Independent episodes, in the whole log, to settle it.
     kl_factor: float | None = None  # 2^KL: logged episodes per one that looks like π's.
     stopping_rule: str | None = None
 
@@ -125,7 +128,7 @@ def decide(
             f"Promising, not proven: {points.sentence} {open_question}",
             remedy=f"Pilot it under supervision. {_enough(evidence, needed)}",
             required_n=needed,
-            stopping_rule=_stopping_rule(evidence),
+            stopping_rule=_stopping_rule(evidence, needed),
         )
     sentence = f"The log does not settle it: {points.sentence} {open_question}"
     remedy = _enough(evidence, needed)
@@ -212,6 +215,7 @@ def _required(evidence: Evidence, margin: float) -> float | None:
         margin=margin,
         groups=evidence.groups,
         effective_size=evidence.effective_size,
+        part=evidence.part,
     )
 
 
@@ -221,10 +225,16 @@ def _enough(evidence: Evidence, needed: float | None) -> str:
         return (
             "The estimated gain is too close to none to say how much data would settle it."
         )
-    sentence = f"About {needed:,.0f} independent episodes like these"
-    if needed <= evidence.groups:
+    logged = evidence.groups / evidence.part
+    if needed <= logged:
         return "There are enough episodes; what is open is listed among the reasons."
-    sentence += f" would settle it ({evidence.groups:,} so far), if the estimate stays."
+    kept = ""
+    if evidence.part < 1:
+        kept = f", of which {evidence.part:.0%} are kept for judging"
+    sentence = (
+        f"About {needed:,.0f} independent episodes in the whole log would settle it "
+        f"(about {logged:,.0f} so far{kept}), if the estimate stays."
+    )
     if size is not None and size < ENOUGH_SHARE * evidence.groups:
         sentence = (
             f"Only {size / evidence.groups:.1%} of logged episodes speak about it, "
@@ -233,22 +243,32 @@ def _enough(evidence: Evidence, needed: float | None) -> str:
     return sentence
 
 
-def _stopping_rule(evidence: Evidence) -> str | None:
-    """A betting test to be looked at after every episode, with this policy's numbers."""
-    bounds, interval = evidence.bounds, evidence.behavior.interval
-    if interval is None or bounds.width == 0:
+def _stopping_rule(evidence: Evidence, needed: float | None) -> str | None:
+    """What to do every week of a pilot: a betting test, with this policy's numbers."""
+    test = pilot_test(evidence)
+    if test is None:
         return None
-    low, high = max(interval.low, bounds.low), min(interval.high, bounds.high)
-    best = min(evidence.points.values())
-    share, mean = (best - bounds.low) / bounds.width, (high - bounds.low) / bounds.width
-    expected = "Such a gain is too small to be found in a pilot."
-    if 0 < mean < share:
+    best, bounds = min(evidence.points.values()), test.bounds
+    expected = ""
+    if test.high < best < bounds.high:
+        share, mean = bounds.scale(np.array([best, test.high])).tolist()
         episodes = expected_pilot(share, mean, error=ERROR)
-        expected = f"If it is worth {best:.4g}, this takes at most about {episodes:,.0f}."
+        expected = (
+            f" If it is worth {said(best)}, adoption takes at most about {episodes:,.0f} "
+            "pilot episodes."
+        )
+    elif best <= test.high:
+        enough = "" if needed is None else f": that needs about {needed:,.0f} in the log"
+        expected = (
+            " The gain is too small for the pilot to prove it"
+            f"{enough}. The pilot shows whether it is safe and can be done, and logs "
+            "decisions of this kind."
+        )
     return (
-        "Keep two betting scores, both starting at 1, and update them after every pilot "
-        f"episode. Adopt the policy when the score against 'worth at most {high:.4g}' "
-        f"reaches {1 / ERROR:.0f}; withdraw it when that against 'worth at least "
-        f"{low:.4g}' does. Either errs with probability at most {ERROR:.0%}, however "
-        "often one looks (the scores: stitchrl.ope.planning.betting_capital). " + expected
+        "Every week, give the outcomes of all pilot episodes so far, in their order, to "
+        "the line of Python under Reproduce: it prints two scores, which start at 1. If the "
+        f"first, against 'worth at most {said(test.high)}', has reached {1 / ERROR:.0f}, "
+        "adopt the policy; if the second, against 'worth at least "
+        f"{said(test.low)}', has, withdraw it; else go on. Either errs with probability at "
+        f"most {ERROR:.0%}, however often one looks.{expected}"
     )

@@ -11,6 +11,7 @@ from stitchrl.findings import Finding, Severity
 from stitchrl.job.reporting import build
 from stitchrl.job.results import Results
 from stitchrl.ope.base import Interval, Label
+from stitchrl.ope.conditions import Reason
 from stitchrl.ope.evidence import Kind
 from stitchrl.ope.intervals import betting
 from stitchrl.report.format import percent
@@ -224,7 +225,29 @@ def test_headlines_say_what_to_do(decision: Decision):
     assert decide.recommended == name
     assert f"in up to {percent(0.5)} of decisions" in decide.headline
     if decision is Decision.COLLECT_MORE_DATA:
-        assert "About 1,300 patients would settle it." in decide.headline
+        assert "About 1,300 patients in the whole log would settle it." in decide.headline
+
+
+def test_headlines_give_the_range_over_families(icu):
+    results, _ = icu
+    evidence = replace(results.verdicts[1].evidence, wis=0.815)
+    assert evidence.fqe is not None
+    fitted = replace(evidence.fqe, behavior=0.797)
+    verdict = replace(results.verdicts[1], evidence=replace(evidence, fqe=fitted))
+    chosen = Recommendation(Decision.PILOT, verdict.evidence.name, verdict, "")
+    said = build(replace(results, recommendation=chosen)).decide.headline
+    assert f"to between {percent(0.797, 1)} and {percent(0.815, 1)}" in said
+
+
+def test_a_number_of_a_mixture_stands_under_its_name(icu):
+    results, report = icu
+    mixed = results.verdicts[1]
+    off = Reason("MEANW", False, None, None, "Importance weights average 0.4.")
+    verdict = replace(mixed, decision=Decision.CANNOT_SAY, line=1, reasons=(off,))
+    chosen = Recommendation(Decision.CANNOT_SAY, None, verdict, "")
+    said = build(replace(results, recommendation=chosen)).decide.headline
+    label = report.policy(mixed.evidence.name).label
+    assert f"Already of {label} this holds: Importance weights average 0.4." in said
 
 
 def test_refusals_of_every_policy_are_those_of_the_run():

@@ -1,7 +1,5 @@
 """Trust, data, changes, training, reproduce and truth: derived numbers, by hand."""
 
-import hashlib
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -233,8 +231,10 @@ def test_training_shows_curves_settings_and_worth(icu):
     dqn = shown["Double DQN"]
     assert dqn.role == "control" and dqn.updates == 20
     name = next(c.name for c in results.candidates if c.kind == "control")
-    assert dqn.worth is not None and dqn.worth.source == "exact"
-    assert dqn.worth.estimate.value == results.truth.values[name]
+    fitted_value = evidence_of(results)[name].fqe
+    assert dqn.worth is not None and dqn.worth.source == "FQE"
+    assert fitted_value is not None
+    assert dqn.worth.estimate.value == fitted_value.behavior
     of = [one for one in results.fitted if one.plan.name == "double_dqn"]
     control = next(c for c in results.candidates if c.kind == "control")
     assert control.own_estimate is not None
@@ -282,13 +282,13 @@ def test_long_curves_are_thinned_and_stopped_members_say_why():
     assert any("1 of 2 seeds of Double DQN stopped" in s for s in training.sentences)
 
 
-def test_worth_is_exact_else_fqe_else_wis(icu):
+def test_worth_is_by_fqe_else_by_wis(icu):
     results, _ = icu
     planned = results.verdicts[0]
 
     def worth(verdict):
         verdicts = [verdict, *results.verdicts[1:]]
-        training = build(replace(results, verdicts=verdicts, truth=None)).training
+        training = build(replace(results, verdicts=verdicts)).training
         assert training is not None and training.algorithms[-1].worth is not None
         worth = training.algorithms[-1].worth
         return worth.source, worth.estimate.value
@@ -311,9 +311,12 @@ def test_what_a_control_believes_is_held_against_its_worth():
     ]
     report = build(replace(results, candidates=candidates, requests=requests))
     assert results.truth is not None and report.training is not None
-    excess = 100 * (1.5 - results.truth.values[control.name])
+    fitted = evidence_of(results)[control.name].fqe
+    assert fitted is not None
+    excess = 100 * (1.5 - fitted.behavior)
     assert f"{excess:.1f} percentage points too much" in report.training.sentences[0]
     assert report.truth is not None
+    excess = 100 * (1.5 - results.truth.values[control.name])
     exceeds = f"exceeds the truth by {excess:.1f} percentage points"
     assert any(exceeds in sentence for sentence in report.truth.sentences)
 
@@ -338,19 +341,9 @@ def test_truth_has_every_policy_and_counts_intervals(icu):
     assert any("does not contain" in sentence for sentence in missed.sentences)
 
 
-def test_reproduce_has_hashes_versions_and_seeds(icu):
+def test_nothing_above_the_truth_has_seen_it(icu):
     results, report = icu
-    found = report.reproduce
-    hashes = {one.name: one.value for one in found.hashes}
-    plan = results.plan.model_dump_json().encode()
-    assert hashes == {
-        "the log": results.dataset.content_hash(),
-        "the plan": hashlib.sha256(plan).hexdigest(),
-    }
-    assert {one.name for one in found.versions} == results.machine["versions"].keys()
-    assert found.threads == results.machine["threads"]
-    assert len(found.devices) == results.machine["device_count"]
-    assert [one.value for one in found.seeds] == ["0", "0, 1"]
-    assert [one.seconds for one in found.phases] == list(results.phases.values())
-    assert found.commands[0].line == "stitchrl run log.parquet"
-    assert json.loads(results.plan.model_dump_json())["seed"] == 0
+    assert results.truth is not None
+    wrong = replace(results.truth, values=dict.fromkeys(results.truth.values, 5.0))
+    other = build(replace(results, truth=wrong)).model_dump(exclude={"truth"})
+    assert other == report.model_dump(exclude={"truth"})

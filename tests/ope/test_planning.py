@@ -29,6 +29,13 @@ def test_four_times_the_data_halve_the_interval():
     assert needed(-0.02, 0.06, 0.02, margin=0.01) == pytest.approx(16_000)
 
 
+def test_the_whole_log_is_larger_than_the_part_that_judges():
+    found = required_groups(
+        delta(-0.02, 0.06), 0.02, margin=0.0, groups=1000, effective_size=500.0, part=0.2
+    )
+    assert found == pytest.approx(20_000)
+
+
 def test_enough_episodes_must_speak_about_it():
     assert needed(0.01, 0.05, 0.03, effective_size=10.0) == pytest.approx(5000)
 

@@ -259,7 +259,7 @@ def training() -> TrainingSection:
                 role="control" if name == "double_dqn" else "candidate",
                 policies=[name],
                 members=members,
-                worth=Worth(estimate=Estimate(value=exact), source="exact"),
+                worth=Worth(estimate=Estimate(value=exact), source="FQE"),
                 updates=20_000,
                 seconds=14.2,
                 updates_per_second=4_225.0,

@@ -199,7 +199,7 @@ def test_own_estimates_are_held_against_what_the_policy_is_worth():
         control, kind="own_estimate", curve="own_estimate", behavior=None, name="a"
     )
     assert "stroke: var(--worth)" in svg
-    assert re.search(r"believes 0\.9\d*, worth 0\.779 \(exact\)", spoken(svg))
+    assert re.search(r"believes 0\.9\d*, worth 0\.779 \(FQE\)", spoken(svg))
 
 
 def test_a_stopped_seed_is_marked_where_it_stopped():

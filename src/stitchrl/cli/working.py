@@ -86,7 +86,10 @@ def commands_of(ctx: typer.Context, directory: Path) -> list[tuple[str, str]]:
     """The lines that repeat a run, for its report."""
     return [
         ("This report", ctx.meta[LINE]),
-        ("Judge it anew, with another discount", f"stitchrl evaluate {directory}"),
+        (
+            "Judge it anew, with another discount",
+            f"stitchrl evaluate {directory} --discount 0.95",
+        ),
         ("Apply its policy to new rows", f"stitchrl decide {directory}/policy NEW.parquet"),
     ]
 

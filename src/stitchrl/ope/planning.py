@@ -1,11 +1,13 @@
 """How much more data would settle it, and when to stop a pilot."""
 
 from math import ceil, log, log10
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from stitchrl.ope.base import Interval
+from stitchrl.ope.bounds import ReturnBounds
+from stitchrl.ope.evidence import Evidence
 from stitchrl.ope.intervals import BETS
 
 ENOUGH_EFFECTIVE = 50.0
@@ -19,19 +21,21 @@ def required_groups(
     margin: float,
     groups: int,
     effective_size: float,
+    part: float = 1.0,
 ) -> float | None:
-    """Independent episodes at which the bound of Δ would reach the margin.
+    """Independent episodes in the whole log at which the bound of Δ would reach the margin.
 
-    n' = (z sd / δ)², where δ = |`value` - margin| and z sd = (distance of `value` from the
-    bound) √n is what the present interval implies, hence at the present ESS / n. At least
-    as many as bring the ESS to 50. None if the estimate sits on the margin.
+    `groups` are those it was judged on, a `part` of the whole. Of these n' = (z sd / δ)²
+    are needed, where δ = |`value` - margin| and z sd = (distance of `value` from the bound)
+    √n is what the present interval implies, hence at the present ESS / n; and at least as
+    many as bring the ESS to 50. None if the estimate sits on the margin.
     """
     gain = value - margin
     if abs(gain) < 1e-12 or effective_size <= 0 or not np.isfinite(gain):
         return None
     half = value - difference.low if gain > 0 else difference.high - value
     settled = groups * (max(half, 0.0) / gain) ** 2
-    return round_up(max(settled, groups * ENOUGH_EFFECTIVE / effective_size))
+    return round_up(max(settled, groups * ENOUGH_EFFECTIVE / effective_size) / part)
 
 
 def round_up(number: float) -> float:
@@ -40,6 +44,22 @@ def round_up(number: float) -> float:
         return number
     unit = 10.0 ** max(int(log10(number)) - 1, 0)
     return ceil(number / unit - 1e-9) * unit
+
+
+class PilotTest(NamedTuple):
+    """Values between which a pilot goes on, in the units of returns."""
+
+    low: float  # Withdraw when the value is shown to be below.
+    high: float  # Adopt when it is shown to be above.
+    bounds: ReturnBounds
+
+
+def pilot_test(evidence: Evidence) -> PilotTest | None:
+    """Against the ends of the interval of J(π_β); None if these are the bounds of returns."""
+    interval, bounds = evidence.behavior.interval, evidence.bounds
+    if interval is None or not bounds.low < interval.low <= interval.high < bounds.high:
+        return None
+    return PilotTest(interval.low, interval.high, bounds)
 
 
 def betting_capital(

@@ -54,7 +54,7 @@ class Verdict(Part):
     reasons: Many[Reason] = ()
     remedy: str | None = None
     required_n: Unbounded | None = None
-    """Episodes that would suffice to settle the question."""
+    """Episodes, or groups, in the whole log that would suffice to settle the question."""
     stopping_rule: str | None = None
     estimate: Estimate | None = None
     """The value the decision rests on."""

@@ -36,10 +36,10 @@ class Member(Part):
 
 
 class Worth(Part):
-    """What a policy is really worth, to hold its own estimate against."""
+    """What a policy is worth by the log, to hold its own estimate against."""
 
     estimate: Estimate
-    source: Literal["exact", "FQE", "WIS"]
+    source: Literal["FQE", "WIS"]
 
 
 class HyperParameter(Part):

@@ -8,19 +8,11 @@ from stitchrl.job.reporting.numbers import estimate
 from stitchrl.ope.evidence import Kind
 from stitchrl.report.schema import Worth
 
-SOURCES = {
-    "exact": "exact value",
-    "FQE": "by FQE on the certification split",
-    "WIS": "by WIS on the certification split",
-}
-
 
 def worth_of(material: Material, candidate: Candidate) -> Worth | None:
-    """The exact value if it is known, else FQE, else WIS; None if it was not evaluated."""
-    truth = material.results.truth
+    """By FQE, else by WIS, as a log can show it; None if it was not evaluated."""
     evidence = material.evidence.get(candidate.name)
-    known: list[tuple[Literal["exact", "FQE", "WIS"], float | None]] = [
-        ("exact", None if truth is None else truth.values.get(candidate.name)),
+    known: list[tuple[Literal["FQE", "WIS"], float | None]] = [
         ("FQE", evidence.fqe.behavior if evidence and evidence.fqe else None),
         ("WIS", evidence.wis if evidence else None),
     ]
@@ -32,8 +24,9 @@ def worth_of(material: Material, candidate: Candidate) -> Worth | None:
 
 
 def said_worth(material: Material, worth: Worth) -> str:
-    """78.1 % (exact value)."""
-    return f"{material.amounts.value(worth.estimate.value)} ({SOURCES[worth.source]})"
+    """78.1 % by FQE on the certification split."""
+    value = material.amounts.value(worth.estimate.value)
+    return f"{value} by {worth.source} on the certification split"
 
 
 def beliefs(material: Material) -> list[str]:
