@@ -266,9 +266,9 @@ def _stopping_rule(evidence: Evidence, needed: float | None) -> str | None:
         )
     return (
         "Every week, give the outcomes of all pilot episodes so far, in their order, to "
-        "the line of Python under Reproduce: it prints two scores, which start at 1. If the "
-        f"first, against 'worth at most {said(test.high)}', has reached {1 / ERROR:.0f}, "
-        "adopt the policy; if the second, against 'worth at least "
+        "the line of Python under Reproduce: it prints two scores, which start at 1. If "
+        f"the first, against 'worth at most {said(test.high)}', has reached "
+        f"{1 / ERROR:.0f}, adopt the policy; if the second, against 'worth at least "
         f"{said(test.low)}', has, withdraw it; else go on. Either errs with probability at "
         f"most {ERROR:.0%}, however often one looks.{expected}"
     )

@@ -57,6 +57,7 @@ def test_few_values_get_a_bin_each():
     assert found is not None
     assert found.edges == (-0.5, 0.5, 2.5, 5.5)
     assert (found.counts, found.n, found.mean) == ((1, 2, 1), 4, 1.5)
+    assert found.values == (0.0, 1.0, 4.0)
     alone = histogram(np.full(3, 7.0))
     assert alone is not None and (alone.edges, alone.counts) == ((6.5, 7.5), (3,))
 
@@ -96,14 +97,18 @@ def test_estimates_are_finite_or_absent():
 
 
 def test_amounts_are_percentages_where_returns_are_zero_or_one():
-    share, plain = Amounts(np.array([0.0, 1.0]), 1.0), Amounts(np.array([0.0, 2.0]), 1.0)
+    named = {"outcome": "Survival"}
+    share = Amounts(np.array([0.0, 1.0]), 1.0, **named)
+    plain = Amounts(np.array([0.0, 2.0]), 1.0, **named)
     narrow = "\N{NARROW NO-BREAK SPACE}"
     assert share.value(0.784) == f"78.4{narrow}%"
     assert share.gain(0.014) == "+1.4 percentage points"
     assert share.range(-0.004, 0.031) == "−0.4 to +3.1 percentage points"
     assert share.gain(0.0001) == "+0.01 percentage points"
     assert (plain.value(1.5), plain.gain(-0.25), plain.gain(3.0)) == ("1.5", "−0.25", "+3")
-    assert not Amounts(np.array([0.0, 1.0]), 0.99).is_share
+    assert not Amounts(np.array([0.0, 1.0]), 0.99, **named).is_share
+    unnamed = Amounts(np.array([0.0, 1.0]), 1.0, outcome="Expected return")
+    assert unnamed.gain(0.014) == "+0.014", "a return is no percentage"
 
 
 def test_quantile_groups_keep_equal_values_together():

@@ -124,6 +124,37 @@ def test_histogram_says_n_mean_and_the_largest_bins():
     assert text == "n = 2,005. mean 2.49. 0 to 1: 5. 2 to 3: 2,000."
 
 
+def test_two_values_are_two_bars_at_them():
+    two = Histogram(edges=[-0.5, 0.5, 1.5], counts=[5, 20], n=25, values=[0, 1])
+    svg = figures_data.histogram(two, name="a", title="t", label="return")
+    assert spoken(svg) == "n = 25. 0: 5. 1: 20."
+    ticks = re.findall(r">([−\d.]+)</text>", svg)
+    assert not {"−0.5", "0.5", "1.5"} & set(ticks)
+
+
+def test_names_of_mixtures_are_whole():
+    fields = json.loads(ICU.model_dump_json())
+    for policy in fields["policies"]:
+        if policy["kind"] == "mixture":
+            policy["label"] = "10 % tabular value iteration, 90 % clinicians"
+    report = Report.model_validate(fields)
+    for svg in (figures.forest(report, VALUES), figures_moves.distances(report)):
+        shown = svg[svg.index("</desc>") :]
+        assert "10 % tabular value iteration," in shown and "90 % clinicians" in shown
+        assert "…" not in shown
+
+
+def test_the_line_of_distances_is_that_of_the_rule():
+    svg = figures_moves.distances(ICU)
+    assert "limit of the rule, log₂ 4,000 + 3: 15.0" in spoken(svg)
+
+
+def test_the_figure_of_mixtures_fits_on_a_phone():
+    svg = figures_moves.how_far(ICU, mixture_steps(ICU), VALUES)
+    width = re.search(r'viewBox="0 0 (\d+)', svg)
+    assert width is not None and int(width[1]) <= 480
+
+
 def test_labels_that_are_pairs_make_a_grid():
     labels = [f"fluid {i}, drug {j}" for i in range(2) for j in range(3)]
     grid = figures_data.grid_of(labels)

@@ -9,6 +9,7 @@ from stitchrl.report.format import (
     bits,
     common_level,
     count,
+    in_two_lines,
     level,
     number,
     percent,
@@ -110,6 +111,20 @@ def estimates_of(behavior: Estimate) -> Values:
 )
 def test_values_have_the_decimals_their_interval_deserves(behavior, text):
     assert estimates_of(behavior).value(behavior.value) == text
+
+
+def test_numbers_far_beyond_the_others_have_no_decimals():
+    values = Values(icu_report())
+    assert values.value(11_562.335) == "11,562" and values.value(0.7816) == "0.782"
+    assert values.gain(-2_000.5) == f"{MINUS}2,000"
+
+
+def test_long_names_stand_in_two_lines():
+    text = f"10{SPACE}% tabular value iteration, 90{SPACE}% clinicians"
+    lines = [f"10{SPACE}% tabular value iteration,", f"90{SPACE}% clinicians"]
+    assert in_two_lines(text, 30) == lines
+    assert in_two_lines("IQL", 30) == ["IQL"]
+    assert in_two_lines("a " * 40, 5) == ["a a a", "a a…"]
 
 
 def test_gains_have_a_sign_unless_they_are_none():

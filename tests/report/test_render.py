@@ -197,7 +197,7 @@ def test_every_mixture_and_the_full_policy_have_a_verdict():
 def test_a_refusal_shows_its_code_and_its_way_out_once():
     text = plain(page_of("single"))
     verdict = text[text.index("1 Decide") : text.index("What this report does not show")]
-    assert "SINGLE The certification split holds 3 episodes" in verdict
+    assert "holds 3 episodes; below 30, no interval can be trusted. SINGLE" in verdict
     assert verdict.count("Collect at least 150 episodes") == 1
     assert "2 Data" in text and "3 Training" in text and "Trust" not in text
 

@@ -55,7 +55,7 @@ class PilotTest(NamedTuple):
 
 
 def pilot_test(evidence: Evidence) -> PilotTest | None:
-    """Against the ends of the interval of J(π_β); None if these are the bounds of returns."""
+    """Against the ends of the interval of J(π_β); None if one is a bound of returns."""
     interval, bounds = evidence.behavior.interval, evidence.bounds
     if interval is None or not bounds.low < interval.low <= interval.high < bounds.high:
         return None

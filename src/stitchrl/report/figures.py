@@ -7,13 +7,14 @@ from matplotlib.axes import Axes
 
 from stitchrl.report.decide import EstimateRow, Estimates
 from stitchrl.report.focus import shown_policies
-from stitchrl.report.format import Values, common_level, count, shorten
+from stitchrl.report.format import Values, common_level, count, in_two_lines
 from stitchrl.report.numbers import Estimate
 from stitchrl.report.schema import Kind, Policy, Report
 from stitchrl.report.svg import COLOR, SMALL, board, drawn, listing, to_svg
 
 LINE = 21  # Height of one estimate, in CSS pixels.
 GAP = 9  # Between policies.
+NAME = 30  # Letters of a policy that fit into one line.
 MARKERS = {"WIS": ("o", "wis"), "FQE": ("D", "fqe"), "own": ("x", "own")}
 
 
@@ -34,7 +35,9 @@ def forest(report: Report, values: Values) -> Markup:
     policies = _in_groups(report)
     points = {policy.name: _points(estimates, policy) for policy in policies}
     policies = [policy for policy in policies if points[policy.name]]
-    lines = sum(len(points[policy.name]) for policy in policies)
+    labels = {policy.name: _label(policy) for policy in policies}
+    heights = {n: max(len(points[n]), len(label)) for n, label in labels.items()}
+    lines = sum(heights.values())
     height = 74 + lines * LINE + (len(policies) + 1) * GAP + LINE
     figure, axes = board(980, height, margins=(252, 30, 318, 44))
     inside = height - 74
@@ -52,14 +55,17 @@ def forest(report: Report, values: Values) -> Markup:
     _estimate(axes, y, estimates.behavior, marker="s", color=COLOR["behavior"])
     n = count(estimates.behavior.n)
     said = values.whole(estimates.behavior, with_level=not shared)
-    _labels(axes, y, behavior, "mean", said, (n, ""))
+    _name(axes, y, in_two_lines(behavior, NAME)[:1])
+    _labels(axes, y, "mean", said, (n, ""))
     spoken = [_spoken(behavior, "mean", estimates.behavior, values)]
     y += LINE
     for policy in policies:
         axes.axhline(y - LINE / 2 + GAP / 2, color=COLOR["line"], lw=0.8, zorder=0)
         y += GAP
         label = policy.label + (" (control)" if policy.kind is Kind.CONTROL else "")
-        for position, point in enumerate(points[policy.name]):
+        _name(axes, y, labels[policy.name])
+        following = y + heights[policy.name] * LINE
+        for point in points[policy.name]:
             marker, color = MARKERS.get(point.estimator, ("P", "muted"))
             is_filled = policy.kind is not Kind.CONTROL
             if point.bounds:
@@ -67,11 +73,11 @@ def forest(report: Report, values: Values) -> Markup:
             _estimate(
                 axes, y, point.estimate, marker=marker, color=COLOR[color], filled=is_filled
             )
-            name = label if position == 0 else ""
             said = values.whole(point.estimate, with_level=not shared)
-            _labels(axes, y, name, point.estimator, said, point.right)
+            _labels(axes, y, point.estimator, said, point.right)
             spoken.append(_spoken(label, point.estimator, point.estimate, values))
             y += LINE
+        y = following
     return to_svg(
         figure,
         name="forest",
@@ -195,17 +201,28 @@ def _bounds(axes: Axes, y: float, bounds: tuple[float, float], color: str) -> No
             axes.plot([end, end], [y - 4, y + 4], color=color, lw=1)
 
 
+def _label(policy: Policy) -> list[str]:
+    """In one line or two."""
+    control = " (control)" if policy.kind is Kind.CONTROL else ""
+    return in_two_lines(policy.label + control, NAME)
+
+
+def _name(axes: Axes, y: float, lines: list[str]) -> None:
+    across = axes.get_yaxis_transform()
+    for line in lines:
+        axes.text(-0.61, y, line, transform=across, va="center", ha="left")
+        y += LINE
+
+
 def _labels(
     axes: Axes,
     y: float,
-    label: str,
     estimator: str,
     said: str,
     right: tuple[str, str],
 ) -> None:
     across = axes.get_yaxis_transform()
     place = {"transform": across, "va": "center"}
-    axes.text(-0.61, y, shorten(label, 32), ha="left", **place)
     axes.text(-0.02, y, estimator, ha="right", color=COLOR["muted"], **place)
     axes.text(1.03, y, said, ha="left", **place)
     axes.text(1.53, y, right[0], ha="right", **place)

@@ -12,6 +12,7 @@ from stitchrl.report.svg import COLOR, board, drawn, listing, to_svg
 
 SHOWN_ACTIONS = 20
 SHOWN_BINS = 8
+SHOWN_VALUES = 6
 
 
 @drawn
@@ -19,12 +20,15 @@ def histogram(counts: Histogram, *, name: str, title: str, label: str) -> Markup
     """How often each range of values occurs, with the mean."""
     figure, axes = board(440, 250, margins=(58, 26, 16, 46))
     axes.set_xlabel(f"{label} (n = {count(counts.n)})")
-    edges = counts.edges
+    edges, values = counts.edges, counts.values
+    wide = np.diff(edges)
+    if values is not None:  # Bars that stand apart, each over its one value.
+        wide = np.full(len(values), 0.6 * wide.min())
     axes.bar(
-        edges[:-1],
+        edges[:-1] if values is None else values,
         counts.counts,
-        width=np.diff(edges),
-        align="edge",
+        width=wide,
+        align="edge" if values is None else "center",
         color=COLOR["log"],
         alpha=0.75,
         edgecolor=COLOR["paper"],
@@ -33,7 +37,10 @@ def histogram(counts: Histogram, *, name: str, title: str, label: str) -> Markup
     axes.set_xlim(edges[0], edges[-1])
     axes.yaxis.set_major_formatter(lambda tick, _: count(tick))
     axes.locator_params(axis="y", nbins=5)
-    axes.locator_params(axis="x", integer=all(float(e).is_integer() for e in edges))
+    if values is not None and len(values) <= SHOWN_VALUES:
+        axes.set_xticks(values, [number(value) for value in values])
+    else:
+        axes.locator_params(axis="x", integer=all(float(e).is_integer() for e in edges))
     axes.grid(axis="y", lw=0.6)
     axes.set_axisbelow(True)
     spoken = [f"n = {count(counts.n)}"]
@@ -50,11 +57,11 @@ def histogram(counts: Histogram, *, name: str, title: str, label: str) -> Markup
         )
         spoken.append(f"mean {number(counts.mean)}")
     largest = sorted(np.argsort(counts.counts)[::-1][:SHOWN_BINS])
-    spoken += [
-        f"{number(edges[i])} to {number(edges[i + 1])}: {count(counts.counts[i])}"
-        for i in largest
-        if counts.counts[i]
-    ]
+    for i in largest:
+        if counts.counts[i]:
+            inside = f"{number(edges[i])} to {number(edges[i + 1])}"
+            where = inside if values is None else number(values[i])
+            spoken.append(f"{where}: {count(counts.counts[i])}")
     return to_svg(figure, name=name, title=title, description=listing(spoken))
 
 

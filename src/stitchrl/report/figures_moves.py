@@ -5,10 +5,19 @@ from collections.abc import Sequence
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from stitchrl.ope.evidence import SPARE_BITS
 from stitchrl.report.decide import StateGroup, Verdict
 from stitchrl.report.figures import reference
 from stitchrl.report.focus import shown_policies
-from stitchrl.report.format import Values, bits, count, number, percent, shorten
+from stitchrl.report.format import (
+    Values,
+    bits,
+    count,
+    in_two_lines,
+    number,
+    percent,
+    shorten,
+)
 from stitchrl.report.schema import Kind, Report
 from stitchrl.report.svg import COLOR, PAPER, SMALL, board, drawn, listing, to_svg
 from stitchrl.report.words import DECISIONS
@@ -22,7 +31,7 @@ def how_far(
     estimates = report.decide.estimates
     assert estimates is not None
     known = [(share, v, v.estimate) for share, v in steps if v.estimate is not None]
-    figure, axes = board(640, 360, margins=(64, 54, 24, 56))
+    figure, axes = board(480, 340, margins=(62, 54, 14, 56))
     behavior = estimates.behavior
     inner = [e for _, _, e in known if e.low is not None][:-1] or [e for *_, e in known]
     ends = [end for e in [*inner, behavior] for end in (e.low, e.high) if end is not None]
@@ -172,17 +181,21 @@ def distances(report: Report) -> Markup:
     rows = [row for row in rows if row.kl_per_episode is not None]
     reach = max(row.log2_n for row in rows)
     far = [row.kl_per_episode or 0.0 for row in rows]
-    limit = max([d for d in far if d != float("inf")] + [reach + 3]) * 1.12
-    figure, axes = board(640, 70 + 24 * len(rows), margins=(210, 34, 46, 36))
+    allowed = reach + SPARE_BITS
+    limit = max([d for d in far if d != float("inf")] + [allowed]) * 1.12
+    labels = [in_two_lines(report.policy(row.policy).label, 30) for row in rows]
+    height = 36 if any(len(lines) > 1 for lines in labels) else 24
+    figure, axes = board(640, 70 + height * len(rows), margins=(210, 34, 46, 36))
     axes.set(xlim=(0, limit), ylim=(len(rows) - 0.5, -0.5), yticks=[])
     axes.set_xlabel("bits per episode")
-    axes.axvspan(0, reach, color=COLOR["behavior"], alpha=0.1, lw=0)
-    axes.axvline(reach, color=COLOR["behavior"], lw=1.2, ls=(0, (5, 3)))
-    text = f"what {count(rows[0].n)} episodes reach: {reach:.1f}"
+    axes.axvspan(0, allowed, color=COLOR["behavior"], alpha=0.1, lw=0)
+    axes.axvline(allowed, color=COLOR["behavior"], lw=1.2, ls=(0, (5, 3)))
+    text = f"limit of the rule, log₂ {count(rows[0].n)} + 3: {allowed:.1f}"
     across = axes.get_xaxis_transform()
-    axes.text(reach, 1.02, text, transform=across, ha="center", **SMALL)
+    side = "center" if allowed < 0.7 * limit else "right"
+    axes.text(allowed, 1.02, text, transform=across, ha=side, **SMALL)
     spoken = [text]
-    for y, (row, distance) in enumerate(zip(rows, far, strict=True)):
+    for y, (row, distance, lines) in enumerate(zip(rows, far, labels, strict=True)):
         is_control = report.policy(row.policy).kind is Kind.CONTROL
         color = COLOR["muted"] if is_control else COLOR["wis"]
         end = min(distance, 0.96 * limit)
@@ -195,14 +208,19 @@ def distances(report: Report) -> Markup:
             color=color,
             mfc=COLOR["paper"] if is_control else color,
         )
-        label = shorten(report.policy(row.policy).label, 32)
         axes.text(
-            -0.02, y, label, transform=axes.get_yaxis_transform(), ha="right", va="center"
+            -0.02,
+            y,
+            "\n".join(lines),
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            linespacing=1.1,
         )
         axes.text(
             1.01, y, bits(distance), transform=axes.get_yaxis_transform(), va="center"
         )
-        spoken.append(f"{label}: {bits(distance)} bits")
+        spoken.append(f"{' '.join(lines)}: {bits(distance)} bits")
     return to_svg(
         figure,
         name="distances",

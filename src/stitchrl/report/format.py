@@ -1,7 +1,9 @@
 """Numbers as people read them. A gap in the data is an en dash, never an empty cell."""
 
+import re
 from collections.abc import Iterable
 from math import ceil, floor, isinf, log10
+from textwrap import wrap
 
 from stitchrl.report.numbers import Estimate
 from stitchrl.report.schema import Report
@@ -64,8 +66,16 @@ def seconds(duration: float | int | None) -> str:
 
 def shorten(text: str, length: int) -> str:
     """One line of at most `length` characters, with an ellipsis where something is cut."""
-    line = " ".join(text.split())
+    line = re.sub(r"[ \t\r\n]+", " ", text).strip()  # Narrow spaces stay.
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def in_two_lines(text: str, length: int) -> list[str]:
+    """Broken between words where it is longer; what two lines cannot hold is cut."""
+    lines = wrap(text, length)
+    if len(lines) <= 2:
+        return [shorten(line, length) for line in lines]
+    return [shorten(lines[0], length), shorten(" ".join(lines[1:]), length)]
 
 
 def bits(distance: float | int | None, digits: int = 1) -> str:
@@ -112,11 +122,19 @@ class Values:
 
     def value(self, value: float | None) -> str:
         """0.782"""
-        return MISSING if value is None else _signed(f"{value:.{self.decimals}f}")
+        if value is None:
+            return MISSING
+        return _signed(f"{value:,.{self._kept(value)}f}")
 
     def gain(self, value: float | None) -> str:
         """+0.016: the sign is always there."""
-        return MISSING if value is None else _signed(f"{value:+.{self.decimals}f}")
+        if value is None:
+            return MISSING
+        return _signed(f"{value:+,.{self._kept(value)}f}")
+
+    def _kept(self, value: float) -> int:
+        """No decimals of numbers so far beyond the others that nobody reads them."""
+        return self.decimals if abs(value) < 1000 else 0
 
     def whole(self, estimate: Estimate, *, with_level: bool = True) -> str:
         """0.782 (0.771 to 0.796, 99 %)"""

@@ -106,6 +106,8 @@ class Histogram(Part):
     counts: Many[Count]
     n: Count
     mean: float | None = None
+    values: Many[float] | None = None
+    """Of each bin, where all in it are equal: few values, such as 0 and 1."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Histogram":

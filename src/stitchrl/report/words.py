@@ -55,7 +55,8 @@ TERMS = {
     "ESS": "Effective sample size: how many episodes of the log effectively speak about a "
     "policy.",
     "KL bits": "How far a policy is from the log: at b bits, about one episode in 2^b was "
-    "treated as the policy would. A log of n episodes reaches about log₂ n bits.",
+    "treated as the policy would. A log of n episodes has about log₂ n bits; the rule "
+    "allows 3 more.",
     "Mixture": "In a share a of decisions follow the policy, otherwise the logged policy: "
     "(1 − a) π_β + a π. The smaller a, the closer to the log, and the surer the answer.",
     "Control": "A method known to fail on logs. It is evaluated to show that failure is "

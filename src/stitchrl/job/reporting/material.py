@@ -149,7 +149,8 @@ class Material:
     def amounts(self) -> Amounts:
         """How values are said in sentences."""
         discount = self.results.discount
-        return Amounts(self.dataset.returns(discount), discount)
+        returns, outcome = self.dataset.returns(discount), self.plan.outcome
+        return Amounts(returns, discount, outcome=outcome)
 
     def own_estimate(self, candidate: Candidate) -> float | None:
         """What its learner believes at the estimand's discount, if that is finite."""

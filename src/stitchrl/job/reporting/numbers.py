@@ -5,11 +5,13 @@ from math import ceil, isfinite
 import numpy as np
 
 from stitchrl.ope.base import Interval
+from stitchrl.plan import Plan
 from stitchrl.report.format import MINUS, number, percent
 from stitchrl.report.numbers import Estimate, Histogram
 
 MOST_BINS = 40
 FEW_VALUES = 12
+UNNAMED = Plan.model_fields["outcome"].default  # A return: no probability of anything.
 
 
 def estimate(
@@ -41,7 +43,8 @@ def histogram(values: np.ndarray) -> Histogram | None:
         return None
     known = np.unique(values)
     if len(known) <= FEW_VALUES:
-        return _counted(values, _around(known))
+        counted = _counted(values, _around(known))
+        return counted.model_copy(update={"values": tuple(known.tolist())})
     if (known % 1 == 0).all():
         step = ceil((known[-1] - known[0] + 1) / MOST_BINS)
         return _counted(values, np.arange(known[0], known[-1] + step + 1, step))
@@ -80,10 +83,11 @@ def _counted(values: np.ndarray, edges: np.ndarray) -> Histogram:
 
 
 class Amounts:
-    """How values are said in sentences: as percentages where returns are 0 or 1."""
+    """How values are said in sentences: as percentages where a named outcome is 0 or 1."""
 
-    def __init__(self, returns: np.ndarray, discount: float):
-        self.is_share = discount == 1 and bool(np.isin(returns, (0.0, 1.0)).all())
+    def __init__(self, returns: np.ndarray, discount: float, *, outcome: str):
+        is_binary = discount == 1 and bool(np.isin(returns, (0.0, 1.0)).all())
+        self.is_share = is_binary and outcome != UNNAMED
 
     def value(self, value: float) -> str:
         """78.4 %, or 0.784."""
