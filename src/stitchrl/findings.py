@@ -35,7 +35,7 @@ class Finding:
             shown = ", ".join(map(str, self.rows))
             more = ", …" if self.count > len(self.rows) else ""
             rows = f" ({self.count:,} rows: {shown}{more})"
-        return f"{self.severity} {self.code}: {self.message}{rows} {self.remedy}"
+        return f"{self.severity} {self.code}: {self.message}{rows} {self.remedy}".rstrip()
 
 
 def at_rows(
@@ -54,11 +54,29 @@ class DataError(ValueError):
         super().__init__("\n".join(map(str, self.findings)))
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that this one is a slip of; None if there is no such.
+
+    Slips spare the first letter: 'ward' is none of 'reward'.
+    """
+    spelled = {candidate.lower(): candidate for candidate in known}
+    alike = [other for other in spelled if other[:1] == name[:1].lower()]
+    cutoff = (
+        0.75 if len(name) > 4 else 0.6
+    )  # Two letters swapped leave two thirds of three.
+    close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=cutoff)
+    return spelled[close[0]] if close else None
+
+
+def all_there_are(known: Iterable[str]) -> str:
+    """A sentence with the first few names, and whether there are more."""
+    names = list(known)
+    shown = ", ".join(f"'{candidate}'" for candidate in names[:12])
+    return f"There are: {shown}{', …' if len(names) > 12 else ''}."
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the closest known name, or with the first few if none is close."""
-    spelled = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), spelled, n=1)
-    if close:
-        return f"Did you mean '{spelled[close[0]]}'?"
-    shown = ", ".join(f"'{candidate}'" for candidate in list(spelled.values())[:12])
-    return f"There are: {shown}{', …' if len(spelled) > 12 else ''}."
+    names = list(known)
+    close = closest(name, names)
+    return all_there_are(names) if close is None else f"Did you mean '{close}'?"

@@ -74,6 +74,14 @@ def test_a_report_is_made_again_from_its_numbers(finished: Finished, tmp_path):
     assert page.read_bytes() == (finished.directory / "report.html").read_bytes()
 
 
+def test_no_directory_is_made_for_a_page(finished: Finished, tmp_path):
+    place = tmp_path / "slip" / "page.html"
+    result = call("report", finished.directory, "--html", place)
+    assert result.exit_code == 2
+    assert f"there is no directory '{place.parent}'" in result.stderr
+    assert not place.parent.exists()
+
+
 def test_an_altered_report_is_refused(copied):
     numbers = copied / "report.json"
     numbers.write_text(numbers.read_text().replace("Survival", "Longevity"))

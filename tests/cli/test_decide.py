@@ -1,12 +1,14 @@
 """`stitchrl decide`: a policy on new rows."""
 
+import shutil
+
 import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from cli.conftest import Finished, call, document
 
-from stitchrl import bundle
+from stitchrl import artifacts, bundle
 from stitchrl.problems import icu_sepsis
 from stitchrl.sources import load, write_table
 
@@ -93,3 +95,21 @@ def test_other_endings_are_refused(finished: Finished, new, tmp_path):
 def test_what_is_no_policy_is_refused(finished: Finished, new):
     result = call("decide", finished.directory / "members", new)
     assert result.exit_code == 3
+
+
+def test_a_run_is_not_its_policy(finished: Finished, new):
+    result = call("decide", finished.directory, new)
+    assert result.exit_code == 3
+    policy = finished.directory / "policy"
+    assert f"is a run; its policy lies in '{policy}': name that." in result.stderr
+
+
+def test_a_run_that_recommended_no_policy_says_so(finished: Finished, new, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished.directory, run)
+    artifacts.remove_directory(run / "policy")
+    artifacts.seal(run)
+    for place in (run, run / "policy"):
+        result = call("decide", place, new)
+        assert result.exit_code == 3
+        assert f"The run '{run}' recommended no policy: its verdict is " in result.stderr

@@ -151,7 +151,7 @@ def test_a_missing_log_says_what_is_there(tmp_path):
         ),
         (["--policy", "nowhere"], "'nowhere' is no policy: give 'uniform' or the path"),
         (["-o", "bc.batch_size=0"], "'bc.batch_size' must be 1 or more, but got 0."),
-        (["--policy", "unifrom"], "'unifrom' is no policy: give 'uniform'"),
+        (["--policy", "uniforms"], "'uniforms' is no policy: give 'uniform'"),
         (["--algorithms", "none"], "There is nothing to evaluate"),
         (["--discount", "2"], "'discount' of the plan should be less than or equal to 1"),
         (["--plan", "nowhere.toml"], "There is no plan file 'nowhere.toml'."),

@@ -58,3 +58,16 @@ def test_an_unknown_mapping_names_the_closest_preset(tmp_path):
     result = call("validate", many(tmp_path / "log.csv"), "--mapping", "plane")
     assert result.exit_code == 3
     assert "Did you mean 'plain'?" in result.stderr
+
+
+def test_how_rows_are_counted_is_said_where_rows_are_shown(tmp_path):
+    rows = "1,0,nan,a,1,0,0.5\n1,1,2,b,1,1,0.5\n"
+    assert "row 0 is line 2 of a CSV file" in call(
+        "validate", write(tmp_path / "log.csv", rows)
+    ).stdout.replace("\n", " ")
+    refused = call(
+        "validate", write(tmp_path / "log.csv", rows.replace(",b,1,", ",b,one,"))
+    )
+    assert "row 1 has 'one'" in refused.stderr
+    assert "row 0 is line 2 of a CSV file" in refused.stderr
+    assert "row 0" not in call("validate", many(tmp_path / "log.csv")).stdout

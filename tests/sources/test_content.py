@@ -1,5 +1,6 @@
 """A file that is not what its name says is refused, with what it is and what to do."""
 
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -70,6 +71,7 @@ def test_a_folder_that_is_called_like_a_file(tmp_path: Path):
         (b"\x80\x04\x95rest", "a pickle", "can run code"),
         (b"ARROW1\0\0", "an Arrow file", "Parquet"),
         (b"\x93NUMPY", "one NumPy array", ".npz"),
+        (b"\xd0\xcf\x11\xe0old", "an old Office file", "CSV or Parquet"),
         (b"SQLite format 3\0", "a SQLite database", "Export the table"),
         (b"\0\1\2\3", "neither Parquet, HDF5 nor .npz", "CSV in UTF-8"),
     ],
@@ -81,6 +83,27 @@ def test_other_files(start: bytes, kind: str, remedy: str, tmp_path: Path):
     assert error.findings[0].code == "WRONG_FORMAT"
     assert kind in error.findings[0].message
     assert remedy in error.findings[0].remedy
+
+
+@pytest.mark.parametrize("name", ["log.xlsx", "log.ods", "log.csv", "log"])
+def test_spreadsheets(name: str, tmp_path: Path):
+    path = tmp_path / name
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    error = refusal(path)
+    assert error.findings[0].code == "WRONG_FORMAT"
+    assert f"'{path}' is an Excel file or the like, which is not read." in str(error)
+    assert "Save the sheet as CSV (in UTF-8) or as Parquet" in str(error)
+
+
+def test_a_broken_spreadsheet_is_one_by_name(tmp_path: Path):
+    (tmp_path / "log.xlsx").write_bytes(b"PK\x03\x04zzzz")
+    assert "is an Excel file" in str(refusal(tmp_path / "log.xlsx"))
+
+
+def test_no_far_fetched_file_is_suggested(tmp_path: Path):
+    write(tmp_path / "rewout.csv", "csv")
+    assert "There are: 'rewout.csv'." in str(refusal(tmp_path / "nosuch.csv"))
 
 
 def test_an_empty_file(tmp_path: Path):

@@ -60,6 +60,7 @@ def test_unknown_keys_are_all_named(tmp_path: Path):
         ("horizon = 0", "horizon"),
         ("horizon = 2.5", "horizon"),
         ("reward_bounds = [0]", "reward_bounds"),
+        ("reward_bounds = [1, 0]", "reward_bounds"),
         ("reward_bounds = [0, inf]", "reward_bounds"),
         ("action_low = nan", "action_low"),
         ('missing = "zero"', "missing"),
@@ -73,6 +74,11 @@ def test_wrong_values(entry: str, key: str, tmp_path: Path):
     error = refusal("\n".join([*lines, entry]), tmp_path)
     assert {finding.code for finding in error.findings} == {"MAPPING"}
     assert f"'{tmp_path / 'map.toml'}': '{key}' " in str(error)
+
+
+def test_bounds_in_the_wrong_order(tmp_path: Path):
+    error = refusal(TOML + "return_bounds = [1.0, 0.0]", tmp_path)
+    assert "smaller number first: its order is reversed, but is [1.0, 0.0]" in str(error)
 
 
 @pytest.mark.parametrize("text", ["reward = pay", "a = [", 'a = "1"\na = "2"', "[" * 5000])
@@ -125,6 +131,7 @@ def test_columns_that_the_file_lacks_are_all_named(tmp_path: Path):
     assert f"takes reward from 'pya', but '{path}' has no such column" in str(error)
     assert "Did you mean 'pay'?" in str(error)
     assert "takes observation from 'z'" in str(error)
+    assert str(error).count("There are: ") == 1
     assert "Did you mean 'bloc'?" in str(error)
 
 
@@ -134,6 +141,21 @@ def test_what_a_mapping_must_say(tmp_path: Path):
         entries = {name: value for name, value in MAPPING.items() if name != role}
         with pytest.raises(DataError, match=f"must say which column holds the {role}"):
             load(path, mapping_of(entries))
+
+
+def test_a_mapping_for_another_file_lists_the_columns_once(tmp_path: Path):
+    path = write_csv(tmp_path / "log.csv", {"ward": [1], "t": [2]})
+    with pytest.raises(DataError) as caught:
+        load(path, mapping_of(MAPPING))
+    assert len(caught.value.findings) == 9
+    assert str(caught.value).count("There are: 'ward', 't'.") == 1
+    entries = {name: value for name, value in MAPPING.items() if name != "reward"}
+    path = write_csv(tmp_path / "log.csv", columns() | {"ward": [1] * 10})
+    with pytest.raises(DataError) as caught:
+        load(path, mapping_of(entries))
+    assert "Did you mean" not in str(caught.value) and "There are: 'stay'" in str(
+        caught.value
+    )
 
 
 def test_patterns_leave_out_what_has_a_role(tmp_path: Path):

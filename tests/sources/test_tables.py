@@ -197,7 +197,8 @@ def test_lines_with_too_few_or_many_fields(change, line: int, tmp_path: Path):
     error = refusal(path)
     assert error.findings[0].code == "UNREADABLE"
     assert f"'{path}' cannot be read as CSV" in str(error)
-    assert f"Line: {line}" in str(error)
+    assert f"line {line} has " in str(error) and " fields instead of 9)" in str(error)
+    assert "strict_mode" not in str(error) and "Original Line" not in str(error)
 
 
 def test_a_last_line_that_may_be_cut(tmp_path: Path):
@@ -214,6 +215,7 @@ def test_open_quotes_and_other_alphabets(tmp_path: Path):
     text = path.read_text()
     path.write_text(text.replace("wait", '"wait', 1))
     assert refusal(path).findings[0].code == "UNREADABLE"
+    assert "has a quotation mark that is not closed" in str(refusal(path))
     path.write_bytes(text.replace("wait", "wärt").encode("latin1"))
     assert "utf-8" in str(refusal(path)).lower()
     path.write_bytes(text.replace("act", "äct").encode("latin1"))

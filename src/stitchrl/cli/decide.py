@@ -30,6 +30,7 @@ def decide(
     from stitchrl import bundle
     from stitchrl.job.decisions import decide_rows, read_rows, table_to_bytes
 
+    _require_policy(policy)
     found = bundle.load(policy)
     rows = read_rows(found, new)
     decided = decide_rows(found, rows, seed=seed)
@@ -57,3 +58,26 @@ def decide(
         say(f"Its verdict: {said}. {found.certified.get('sentence', '')}")
     for action, count in counts[:10]:
         say(f"  {count:>8,}  {action}")
+
+
+def _require_policy(place: Path) -> None:
+    """Raise `ArtifactError` where a run is named instead of its policy, or has none."""
+    from stitchrl.cli.summary import POLICY, has_report, read_report
+    from stitchrl.job.directory import PLAN
+
+    run = place if (place / PLAN).is_file() else place.absolute().parent
+    if not (run / PLAN).is_file() or place != run and place.is_dir():
+        return
+    if (run / POLICY).is_dir():
+        raise artifacts.ArtifactError(
+            f"'{run}' is a run; its policy lies in '{run / POLICY}': name that."
+        )
+    if not has_report(run):
+        raise artifacts.ArtifactError(
+            f"The run '{run}' has no policy yet. Finish it: stitchrl resume {run}"
+        )
+    decision = read_report(run).decide.decision.value.replace("_", " ")
+    raise artifacts.ArtifactError(
+        f"The run '{run}' recommended no policy: its verdict is {decision}. Act as before; "
+        f"{run / 'report.html'} says what would change that."
+    )

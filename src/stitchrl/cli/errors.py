@@ -14,6 +14,7 @@ from stitchrl.findings import DataError, Finding
 OK, REFUSED, USAGE, DATA, INTERRUPTED = 0, 1, 2, 3, 130
 # In a context's `meta`: whether --debug was said, and the command line.
 DEBUG, LINE = "debug", "line"
+ROWS = "Rows are counted from 0, after the header: row 0 is line 2 of a CSV file."
 PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -68,6 +69,8 @@ def _explain(error: Exception, *, as_json: bool) -> None:
         print_json({"error": {"message": message, "findings": entries}})
     if findings:
         remark("\n".join(map(str, findings)))
+        if any(finding.rows for finding in findings):
+            remark(ROWS)
     else:
         remark(f"error: {error}")
 

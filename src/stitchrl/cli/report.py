@@ -22,6 +22,11 @@ def report(
     from stitchrl.cli.summary import PAGE, read_report, summary
     from stitchrl.report.render import render
 
+    if html is not None and not html.absolute().parent.is_dir():
+        raise ValueError(
+            f"'{html}' cannot be written: there is no directory "
+            f"'{html.absolute().parent}'. Make it first, or name another place with --html."
+        )
     found = read_report(run)
     page = render(found).encode()
     if html is None:

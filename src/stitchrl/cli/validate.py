@@ -9,7 +9,7 @@ from rich.text import Text
 
 from stitchrl import sources
 from stitchrl.cli import options
-from stitchrl.cli.errors import DATA, plain_finding
+from stitchrl.cli.errors import DATA, ROWS, plain_finding
 from stitchrl.cli.output import AsJson, print_json, results, say
 from stitchrl.dataset import Dataset
 from stitchrl.findings import Finding, Severity
@@ -39,6 +39,8 @@ def validate(
         say(", ".join(f"{value:,} {name}" for name, value in facts.items()))
         if findings:
             results().print(_table(findings))
+            if any(finding.rows for finding in findings):
+                say(ROWS)
         else:
             say("Nothing found.")
     grave = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stitchrl.findings import DataError, Finding, Severity, did_you_mean
+from stitchrl.findings import (
+    DataError,
+    Finding,
+    Severity,
+    all_there_are,
+    closest,
+    did_you_mean,
+)
 from stitchrl.sources.columns import Source
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse
@@ -91,6 +98,7 @@ class _Lookup:
         self.used: list[str] = []
         self.lacking: list[str] = []
         self.refused: list[Finding] = []
+        self.has_listed = False  # Whether an error names all columns of the file.
 
     def one(self, role: str) -> str | None:
         name = getattr(self.mapping, role)
@@ -156,7 +164,7 @@ class _Lookup:
             return
         is_by_preset = role in self.mapping.conventional
         origin = f" (by preset '{self.mapping.preset}')" if is_by_preset else ""
-        remedy = did_you_mean(name.removesuffix("*"), self.source.names)
+        remedy = self.remedy(name.removesuffix("*"))
         if is_by_preset:
             remedy += " `stitchrl map LOG --guess` proposes a mapping for this file."
         self.refused.append(
@@ -168,6 +176,14 @@ class _Lookup:
                 remedy,
             )
         )
+
+    def remedy(self, name: str) -> str:
+        """The closest column; where none is close all of them, but once."""
+        close = closest(name, self.source.names)
+        if close is None and self.has_listed:
+            return ""
+        self.has_listed |= close is None
+        return did_you_mean(name, self.source.names)
 
     def notes(self) -> list[Finding]:
         if not self.lacking or self.mapping.preset in (None, "plain", "plain_continuous"):
@@ -194,7 +210,7 @@ def _require(mapping: Mapping, source: Source) -> None:
             raise refuse(
                 "MAPPING_INCOMPLETE",
                 f"The mapping of '{source.path}' must say which column holds the {role}.",
-                f'Write {role} = "COLUMN". {did_you_mean(role, source.names)}',
+                f'Write {role} = "COLUMN". {all_there_are(source.names)}',
             )
     if len(mapping.next_observation) not in (0, len(mapping.observation)):
         raise refuse(

@@ -1,5 +1,6 @@
 """What a file really is, by its first bytes; its name must not say otherwise."""
 
+import zipfile
 from pathlib import Path
 
 from stitchrl.findings import did_you_mean
@@ -25,8 +26,11 @@ OTHERS = {  # What people hand over by mistake, and what to do about it.
     b"\x80\x05": ("a pickle", "Pickles can run code: export a Parquet file instead."),
     b"ARROW1": ("an Arrow file", "Export a Parquet file instead."),
     b"\x93NUMPY": ("one NumPy array", "Save all columns in one .npz file."),
+    b"\xd0\xcf\x11\xe0": ("an old Office file", "Save the sheet as CSV or Parquet."),
     b"SQLite format 3": ("a SQLite database", "Export the table as Parquet or CSV."),
 }
+
+SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 
 def format_of(path: Path, declared: str | None = None) -> str:
@@ -62,6 +66,17 @@ def _article(content: str) -> str:
     }[content]
 
 
+def _is_sheet(path: Path) -> bool:
+    """Whether it is a spreadsheet, by its name or by what is in the archive."""
+    if path.suffix.lower() in SHEETS:
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.startswith("xl/") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def _content(path: Path) -> str:
     if path.is_dir():
         return "minari"
@@ -72,6 +87,13 @@ def _content(path: Path) -> str:
             "EMPTY",
             f"'{path}' is empty (0 bytes).",
             "Export it again, and check the query.",
+        )
+    if _is_sheet(path):
+        raise refuse(
+            "WRONG_FORMAT",
+            f"'{path}' is an Excel file or the like, which is not read.",
+            "Save the sheet as CSV (in UTF-8) or as Parquet: one row per decision, the "
+            "names of columns in the first line.",
         )
     for magic, content in MAGIC.items():
         if start.startswith(magic):

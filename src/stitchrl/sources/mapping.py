@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,9 +33,17 @@ def _spelled(value: Any) -> Any:
     return [str(v) if isinstance(v, int) else v for v in value] if is_list else value
 
 
+def _in_order(values: list[float]) -> list[float]:
+    if len(values) == 2 and values[0] > values[1]:
+        raise ValueError("must have the smaller number first: its order is reversed")
+    return values
+
+
 Columns = Annotated[list[str], BeforeValidator(_one_or_more)]
 Words = Annotated[list[str], BeforeValidator(_spelled)]
-Range = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+Range = Annotated[
+    list[FiniteFloat], Field(min_length=2, max_length=2), AfterValidator(_in_order)
+]
 
 
 class Mapping(BaseModel):
@@ -157,7 +166,7 @@ def _finding(problem: dict[str, Any], where: str) -> Finding:
             f"{where} has the unknown key '{key}'.",
             did_you_mean(key, Mapping.model_fields),
         )
-    said = str(problem["msg"]).removeprefix("Input ").lower()
+    said = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ").lower()
     return Finding(
         "MAPPING",
         Severity.ERROR,

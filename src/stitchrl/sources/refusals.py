@@ -1,6 +1,6 @@
 """How readers refuse a file: every refusal is a finding, and names the file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,9 +22,18 @@ def note(code: str, message: str, remedy: str = "", *, rows: Sequence[int] = ())
     return at_rows(code, Severity.NOTE, message, remedy, rows=rows)
 
 
+def _beginning(said: str) -> str:
+    return said.split("\n\n")[0]
+
+
 @contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a library says about a broken file into a refusal that names it."""
+def reading(
+    path: Path, kind: str, reason: Callable[[str], str] = _beginning
+) -> Iterator[None]:
+    """Turn whatever a library says about a broken file into a refusal that names it.
+
+    `reason` makes our words of the library's.
+    """
     try:
         yield
     except (DataError, MemoryError):
@@ -32,7 +41,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except RecursionError as error:
         raise _unreadable(path, kind, "it is nested too deeply") from error
     except Exception as error:
-        raise _unreadable(path, kind, str(error).split("\n\n")[0]) from error
+        raise _unreadable(path, kind, reason(str(error))) from error
 
 
 def _unreadable(path: Path, kind: str, reason: str) -> DataError:

@@ -5,6 +5,7 @@ Parquet is decoded by Arrow first, because it alone verifies the checksums of pa
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,26 @@ def open_csv(path: Path) -> Source:
             # Read everything as text: this says in which line the file is broken.
             connection = _connect()
             every = dict.fromkeys(names, "VARCHAR")
-            with reading(path, "CSV"):
+            with reading(path, "CSV", _csv_fault):
                 _read_csv(connection, path, wanted, options | {"auto_detect": False}, every)
         return _columns(connection, wanted, as_text, path)
 
     return Source(path, names, read, _convention(names), notes=_cut_short(path))
+
+
+def _csv_fault(said: str) -> str:
+    """Where a CSV file is broken and how, in our words: the library's advice is no help."""
+    line = re.search(r"Line: (\d+)", said)
+    counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+    if counts:
+        wrong = f"has {counts[2]} fields instead of {counts[1]}"
+    elif "quote" in said:
+        wrong = "has a quotation mark that is not closed, or text after a closed one"
+    elif "unicode" in said.lower() or "utf-8" in said.lower():
+        wrong = "is not text in UTF-8"
+    else:
+        wrong = f"cannot be read: {said.split('Possible')[0].split(chr(10))[0]}"
+    return f"line {line[1]} {wrong}" if line else f"it {wrong}"
 
 
 def _read_csv(
