@@ -204,14 +204,16 @@ def test_changes_of_a_mixture_are_shown_in_full(icu):
     assert report.decide.recommended == "value_iteration at 10%"
     assert changes is not None and changes.policy == "value_iteration"
     assert f"follows it in {percent(0.1)} of decisions" in changes.sentences[0]
+    assert "followed in full, not the recommended mixture" in changes.sentences[0]
     assert "In patients with " in changes.sentences[1]
+    assert "are standard deviations from the mean" in changes.sentences[2]
     assert sum(group.n for group in changes.groups) == results.certification.size
     for group in changes.groups:
         sizes = [abs(change.policy - change.logged) for change in group.changes]
         assert sizes == sorted(sizes, reverse=True)
     keep = Recommendation(results.verdicts[0].decision, None, results.verdicts[0], "")
     full = build(replace(results, recommendation=keep)).decide.changes
-    assert full is not None and "Shown is" not in full.sentences[0]
+    assert full is not None and "in full" not in full.sentences[0]
 
 
 def test_changes_of_continuous_actions_are_means_in_their_units():
@@ -222,6 +224,7 @@ def test_changes_of_continuous_actions_are_means_in_their_units():
     total = sum(group.n * group.changes[0].logged for group in changes.groups)
     assert total / log.size == pytest.approx(log.action.mean())
     assert all(group.name.startswith("position ") for group in changes.groups)
+    assert not any("standard deviations" in sentence for sentence in changes.sentences)
 
 
 def test_training_shows_curves_settings_and_worth(icu):

@@ -24,6 +24,7 @@ class Truth:
     values: Mapping[str, float]  # Of every request and candidate, and of "behavior".
     optimum: float
     method: str  # How they were computed.
+    units: str = ""  # What the numbers of features are, where they are no measurements.
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ def icu_sepsis_truth(results: Results) -> Truth:
         values={name: float(value) for name, value in values.items()},
         optimum=optimum,
         method="linear solve of the known process (ICU-Sepsis)",
+        units="standard deviations from the mean, of amounts on a scale of logarithms",
     )
 
 

@@ -61,6 +61,7 @@ def _shares(material: Material, candidate: Candidate) -> WhatWouldChange:
         f"{material.inside(candidate)} decides otherwise at least "
         f"{percent(most.changed)} of the time: {lower_first(most.sentence)}"
     )
+    sentences += _units(material, grouping)
     if gains is not None:
         sentences.append(
             "The expected difference per decision is what would follow if this one "
@@ -163,6 +164,7 @@ def _means(material: Material, candidate: Candidate) -> WhatWouldChange:
             *_in_full(material, candidate),
             f"{_where(material, grouping, most.name)} ({len(most.rows):,} decisions), "
             f"{material.inside(candidate)} departs most from the log: {lower_first(said)}",
+            *_units(material, grouping),
         ],
     )
 
@@ -193,9 +195,18 @@ def _in_full(material: Material, candidate: Candidate) -> list[str]:
     if request is None or request.share == 1:
         return []
     return [
-        f"Shown is {material.inside(candidate)} in full; the recommended mixture follows "
-        f"it in {percent(request.share)} of decisions."
+        f"This describes {material.inside(candidate)} followed in full, not the recommended "
+        f"mixture, which follows it in {percent(request.share)} of decisions and changes "
+        "accordingly fewer."
     ]
+
+
+def _units(material: Material, grouping: Grouping) -> list[str]:
+    """What the numbers in the names of groups are, where they are no measurements."""
+    truth = material.results.truth
+    if truth is None or not truth.units or grouping.by in ("", "state"):
+        return []
+    return [f"Numbers of {grouping.by} are {truth.units}."]
 
 
 def _where(material: Material, grouping: Grouping, name: str) -> str:
