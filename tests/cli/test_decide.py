@@ -29,6 +29,7 @@ def test_a_table_of_decisions(finished: Finished, new, tmp_path):
     rows, table = load(new), pq.read_table(out)
     assert table.column_names == ["row", "action", "probability"]
     assert table.num_rows == rows.size
+    assert f"{rows.size:,} decisions of Behavior cloning: {out}" in result.stdout
     exported = bundle.load(policy)
     labels = rows.actions.labels
     for row in range(0, rows.size, 7):
@@ -113,3 +114,10 @@ def test_a_run_that_recommended_no_policy_says_so(finished: Finished, new, tmp_p
         result = call("decide", place, new)
         assert result.exit_code == 3
         assert f"The run '{run}' recommended no policy: its verdict is " in result.stderr
+
+
+def test_a_policy_works_far_from_its_run(finished: Finished, new, tmp_path):
+    policy = tmp_path / "elsewhere" / "policy"
+    shutil.copytree(finished.directory / "policy", policy)
+    result = call("decide", policy, new, "--out", tmp_path / "decisions.csv")
+    assert result.exit_code == 0 and "decisions of 'bc': " in result.stdout

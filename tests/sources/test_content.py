@@ -103,6 +103,7 @@ def test_a_broken_spreadsheet_is_one_by_name(tmp_path: Path):
 
 def test_no_far_fetched_file_is_suggested(tmp_path: Path):
     write(tmp_path / "rewout.csv", "csv")
+    (tmp_path / "notes.md").touch()
     assert "There are: 'rewout.csv'." in str(refusal(tmp_path / "nosuch.csv"))
 
 

@@ -29,6 +29,7 @@ def decide(
     """
     from stitchrl import bundle
     from stitchrl.job.decisions import decide_rows, read_rows, table_to_bytes
+    from stitchrl.job.reporting.labels import for_people
 
     _require_policy(policy)
     found = bundle.load(policy)
@@ -52,12 +53,23 @@ def decide(
             }
         )
         return
-    say(f"{decided.num_rows:,} decisions of '{found.name}': {out}")
+    labels = _labels(policy)
+    name = labels.get(found.name, f"'{found.name}'")
+    say(f"{decided.num_rows:,} decisions of {name}: {out}")
     said = found.certified.get("decision")
     if said is not None:
-        say(f"Its verdict: {said}. {found.certified.get('sentence', '')}")
+        sentence = for_people(str(found.certified.get("sentence", "")), labels)
+        say(f"Its verdict: {said.replace('_', ' ')}. {sentence}")
     for action, count in counts[:10]:
         say(f"  {count:>8,}  {action}")
+
+
+def _labels(policy: Path) -> dict[str, str]:
+    """What the report beside a policy calls the policies; nothing where there is none."""
+    from stitchrl.cli.summary import has_report, read_report
+
+    run = policy.absolute().parent
+    return {p.name: p.label for p in read_report(run).policies} if has_report(run) else {}
 
 
 def _require_policy(place: Path) -> None:

@@ -40,7 +40,9 @@ def format_of(path: Path, declared: str | None = None) -> str:
     file's extension or `declared` (the mapping's `format`) says.
     """
     if not path.exists():
-        siblings = [other.name for other in path.parent.glob("*")][:1000]
+        siblings = sorted(other.name for other in path.parent.glob("*"))[:1000]
+        logs = [name for name in siblings if Path(name).suffix.lower() in SUFFIXES]
+        siblings = logs or siblings
         hint = did_you_mean(path.name, siblings) if siblings else "The folder is empty."
         raise refuse("NO_FILE", f"There is no file '{path}'.", hint)
     content = _content(path)
