@@ -260,3 +260,15 @@ def test_words_for_missing_numbers(tmp_path: Path):
     reward = load(path, mapping_of(MAPPING)).reward
     np.testing.assert_array_equal(np.isnan(reward), np.arange(SIZE) < 6)
     np.testing.assert_array_equal(reward[6:], table["pay"][6:])
+
+
+@pytest.mark.parametrize("bad", ["2024-13-45 99:00", "soon"])
+def test_one_bad_date_is_named_and_not_the_first_good_one(bad: str, tmp_path: Path):
+    days = [f"2024-07-{row + 1:02} 20:00" for row in range(2 * SIZE)]
+    table = {name: values * 2 for name, values in columns().items()}
+    table |= {"stay": list(range(2 * SIZE)), "when": [*days[:7], bad, *days[8:]]}
+    path = write_csv(tmp_path / "log.csv", table)
+    error = refusal(path, time="when")
+    assert f"Column 'when' of '{path}' must hold dates" in str(error)
+    assert f"row 7 has '{bad}'" in str(error)
+    assert (error.findings[0].code, error.findings[0].rows) == ("NOT_A_DATE", (7,))

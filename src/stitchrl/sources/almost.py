@@ -4,8 +4,7 @@ import datetime
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from stitchrl.sources.columns import MISSING_WORDS
-
+MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none")
 MOST = 0.9  # If this part of the values can be read, all were meant so.
 CLOCKS = ("", " %H:%M", " %H:%M:%S")
 DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y.%m.%d")

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stitchrl.findings import Finding
+from stitchrl.sources.almost import MISSING_WORDS, meant
 from stitchrl.sources.refusals import refuse
-
-MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none")
 
 
 class Text(NamedTuple):
@@ -85,6 +84,7 @@ def _parsed(column: Text, name: str, path: Path) -> np.ndarray:
         try:
             parsed[code] = float(word)
         except ValueError:
+            _require_dates(column, words, name, path)
             rows = np.flatnonzero(column.codes == code).tolist()
             raise refuse(
                 "NOT_A_NUMBER",
@@ -94,6 +94,23 @@ def _parsed(column: Text, name: str, path: Path) -> np.ndarray:
                 rows=rows,
             ) from None
     return parsed[column.codes]
+
+
+def _require_dates(column: Text, words: dict[int, str], name: str, path: Path) -> None:
+    """Refuse a column of dates by what spoils it, not by its first date."""
+    found = meant(words.values())
+    if found is None or found.kind != "dates":
+        return
+    wrong = [code for code, word in words.items() if word in found.wrong or not found.wrong]
+    rows = np.flatnonzero(np.isin(column.codes, wrong)).tolist()
+    came = words[int(column.codes[rows[0]])]
+    raise refuse(
+        "NOT_A_DATE",
+        f"Column '{name}' of '{path}' must hold dates in one form that is read, but row "
+        f"{rows[0]:,} has '{came}'.",
+        "Write dates as 2024-07-14 or 2024-07-14 20:00, and leave them empty if missing.",
+        rows=rows,
+    )
 
 
 def whole(column: Column, name: str, path: Path, *, rows: np.ndarray) -> np.ndarray:

@@ -99,8 +99,8 @@ def discrete_actions(dataset: Dataset) -> Iterator[Finding]:
     if len(taken) == 1 and dataset.size > 1 and not outside.any():
         yield _of_log(
             "ONE_ACTION",
-            f"At least two actions must occur, but '{dataset.actions.labels[taken[0]]}' was "
-            f"taken in all {dataset.size:,} rows: there is nothing to learn or compare.",
+            f"At least two actions must occur, but '{dataset.actions.labels[taken[0]]}' "
+            f"was taken in all {dataset.size:,} rows: nothing to learn or compare.",
             "Map the column in which decisions differ, or log rows with other decisions.",
         )
     valid = dataset.valid_actions
