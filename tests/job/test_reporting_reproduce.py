@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -36,20 +38,21 @@ def test_reproduce_applies_a_policy_only_if_one_was_saved(icu):
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-50.0, 100.0)])
-def test_the_line_that_scores_a_pilot_runs(bounds, capsys):
+def test_the_line_that_scores_a_pilot_runs(bounds):
     low, high = bounds
     test = PilotTest(
         low + 0.5 * (high - low),
         low + 0.6 * (high - low),
         ReturnBounds(low, high, Source.DECLARED),
     )
-    exec(scores_line(test).replace("...", f"{high}, {low}, {high}"), {})
+    line = scores_line(test).replace("...", f"{high}, {low}, {high}")
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, check=True)
     returns = np.array([1.0, 0.0, 1.0])
     expected = [
         betting_capital(returns, 0.6, against="at most")[-1],
         betting_capital(returns, 0.5, against="at least")[-1],
     ]
-    printed = [float(part) for part in capsys.readouterr().out.split()]
+    printed = [float(part) for part in ran.stdout.split()]
     assert printed == pytest.approx(expected)
 
 

@@ -138,7 +138,12 @@ def test_names_of_mixtures_are_whole():
         if policy["kind"] == "mixture":
             policy["label"] = "10 % tabular value iteration, 90 % clinicians"
     report = Report.model_validate(fields)
-    for svg in (figures.forest(report, VALUES), figures_moves.distances(report)):
+    drawings = (
+        figures.forest(report, VALUES),
+        figures_moves.distances(report),
+        figures_trust.exact_values(report, VALUES),
+    )
+    for svg in drawings:
         shown = svg[svg.index("</desc>") :]
         assert "10 % tabular value iteration," in shown and "90 % clinicians" in shown
         assert "…" not in shown

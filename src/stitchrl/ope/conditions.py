@@ -260,7 +260,7 @@ def _seen(evidence: Evidence) -> Reason:
     if survives:
         sentence += "; even if those turn out as badly as can be, it is better"
     passed = survives or share < UNSEEN
-    return Reason("UNSEEN", passed, share, f"below {UNSEEN:.0%}", f"{sentence}.")
+    return Reason("UNSEEN", passed, share, f"below {UNSEEN}", f"{sentence}.")
 
 
 def _corrected(evidence: Evidence) -> Reason:

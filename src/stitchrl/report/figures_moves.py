@@ -31,7 +31,7 @@ def how_far(
     estimates = report.decide.estimates
     assert estimates is not None
     known = [(share, v, v.estimate) for share, v in steps if v.estimate is not None]
-    figure, axes = board(480, 340, margins=(62, 54, 14, 56))
+    figure, axes = board(480, 340, margins=(62, 54, 34, 56))
     behavior = estimates.behavior
     inner = [e for _, _, e in known if e.low is not None][:-1] or [e for *_, e in known]
     ends = [end for e in [*inner, behavior] for end in (e.low, e.high) if end is not None]

@@ -3,8 +3,8 @@
 import numpy as np
 from markupsafe import Markup
 
-from stitchrl.report.format import Values, count, percent, shorten
-from stitchrl.report.schema import Kind, Report
+from stitchrl.report.format import Values, count, in_two_lines, percent, shorten
+from stitchrl.report.schema import Kind, Policy, Report
 from stitchrl.report.svg import COLOR, SMALL, board, drawn, listing, to_svg
 from stitchrl.report.trust import BehaviorModel
 
@@ -98,7 +98,11 @@ def exact_values(report: Report, values: Values) -> Markup:
     known = [row.value for row in rows] + [row.own for row in rows if row.own is not None]
     known += [truth.optimum] if truth.optimum is not None else []
     room = 0.06 * (np.ptp(known) or 1.0)
-    figure, axes = board(760, 84 + 25 * len(rows), margins=(226, 32, 128, 46))
+    names = {
+        row.policy: in_two_lines(_called(report.policy(row.policy)), 30) for row in rows
+    }
+    height = 36 if any(len(lines) > 1 for lines in names.values()) else 25
+    figure, axes = board(760, 84 + height * len(rows), margins=(226, 32, 128, 46))
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=report.estimand.outcome)
     axes.set_xlim(min(known) - room, max(known) + room)
     axes.set_yticks([])
@@ -124,9 +128,8 @@ def exact_values(report: Report, values: Values) -> Markup:
     for y, row in enumerate(reversed(rows)):
         policy = report.policy(row.policy)
         is_control, is_behavior = policy.kind is Kind.CONTROL, policy.kind is Kind.BEHAVIOR
-        label = policy.label + (" (control)" if is_control else "")
         color = COLOR["behavior"] if is_behavior else COLOR["worth"]
-        text = f"{label}: exact {values.value(row.value)}"
+        text = f"{_called(policy)}: exact {values.value(row.value)}"
         if is_behavior:
             axes.axvline(row.value, color=color, lw=1.2, ls=(0, (5, 3)))
         if row.own is not None:
@@ -142,9 +145,9 @@ def exact_values(report: Report, values: Values) -> Markup:
             mec=color,
             mfc=COLOR["paper"] if is_control else color,
         )
-        axes.text(-0.02, y, shorten(label, 34), transform=across, ha="right", va="center")
         own = "" if row.own is None else values.value(row.own)
         place = {"transform": across, "va": "center", "ha": "right"}
+        axes.text(-0.02, y, "\n".join(names[row.policy]), linespacing=1.1, **place)
         axes.text(1.12, y, values.value(row.value), **place)
         axes.text(1.27, y, own, color=COLOR["own"], **place)
         spoken.append(text)
@@ -154,3 +157,7 @@ def exact_values(report: Report, values: Values) -> Markup:
         title="Exact value of every policy",
         description=listing(spoken),
     )
+
+
+def _called(policy: Policy) -> str:
+    return policy.label + (" (control)" if policy.kind is Kind.CONTROL else "")

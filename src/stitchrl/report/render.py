@@ -34,6 +34,7 @@ def render(report: Report) -> str:
         "gain": values.gain,
         "gain_interval": values.gain_interval,
         "interval": values.interval,
+        "level": format.level,
         "lower_first": lambda text: text[:1].lower() + text[1:],
         "number": format.number,
         "percent": format.percent,

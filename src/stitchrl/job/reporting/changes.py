@@ -195,9 +195,9 @@ def _in_full(material: Material, candidate: Candidate) -> list[str]:
     if request is None or request.share == 1:
         return []
     return [
-        f"This describes {material.inside(candidate)} followed in full, not the recommended "
-        f"mixture, which follows it in {percent(request.share)} of decisions and changes "
-        "accordingly fewer."
+        f"This describes {material.inside(candidate)} followed in full, not the "
+        f"recommended mixture, which follows it in {percent(request.share)} of decisions "
+        "and changes accordingly fewer."
     ]
 
 
