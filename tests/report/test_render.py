@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from report import fixture
 
 import stitchrl.report.render
@@ -200,6 +201,12 @@ def test_a_refusal_shows_its_code_and_its_way_out_once():
     assert "holds 3 episodes; below 30, no interval can be trusted. SINGLE" in verdict
     assert verdict.count("Collect at least 150 episodes") == 1
     assert "2 Data" in text and "3 Training" in text and "Trust" not in text
+
+
+def test_the_code_of_a_finding_stands_behind_its_sentence():
+    page, finding = page_of("icu"), fixture.icu_report().data.findings[0]
+    item = page[page.index('class="severity"') :]
+    assert item.index(escape(finding.remedy)) < item.index(f"<code>{finding.code}</code>")
 
 
 def test_banners():
