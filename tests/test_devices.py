@@ -10,6 +10,8 @@ import pytest
 from stitchrl import devices
 
 COUNT = "--xla_force_host_platform_device_count"
+SCHEDULER = "--xla_cpu_enable_concurrency_optimized_scheduler"
+ONE_THREAD = f"--xla_cpu_multi_thread_eigen=false {SCHEDULER}=false"
 
 
 def in_new_process(code: str, flags: str = "") -> str:
@@ -42,9 +44,7 @@ def test_sets_threads_and_devices_before_jax_starts_and_keeps_the_users_flags():
         """,
         flags="--xla_cpu_enable_fast_math=false",
     ).splitlines()
-    assert said[0] == (
-        f"--xla_cpu_enable_fast_math=false {COUNT}=3 --xla_cpu_multi_thread_eigen=false"
-    )
+    assert said[0] == (f"--xla_cpu_enable_fast_math=false {COUNT}=3 {ONE_THREAD}")
     assert said[1] == "3 1"
     assert said[2].startswith("host_devices = 2, but JAX has already started with 3")
     assert "stitchrl.devices.prepare before anything else uses JAX" in said[2]
@@ -88,7 +88,9 @@ def test_a_flag_of_the_user_counts_and_a_contradiction_is_refused(
         devices.prepare(host_devices=2)
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=true")
     devices.prepare(host_devices=2)
-    assert os.environ["XLA_FLAGS"] == f"--xla_cpu_multi_thread_eigen=true {COUNT}=2"
+    assert os.environ["XLA_FLAGS"] == (
+        f"--xla_cpu_multi_thread_eigen=true {COUNT}=2 {SCHEDULER}=false"
+    )
 
 
 def test_threads_are_the_first_of_the_allowed_cpus(jax_not_started):
