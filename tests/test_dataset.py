@@ -290,6 +290,10 @@ def test_discrete_actions_are_not_rounded():
         Dataset.create(action=[np.nan, 1.0], **given)
     with pytest.raises(DataError, match="whole numbers"):
         Dataset.create(action=np.array([2**33, 1]), **given)
+    with pytest.raises(DataError, match="row 0 has a"):
+        Dataset.create(action=["a", "b"], **given)
+    with pytest.raises(DataError, match="'action' must have shape"):
+        Dataset.create(action=[[0], [1]], **given)
     assert Dataset.create(action=[0.0, 1.0], **given).action.tolist() == [0, 1]
 
 

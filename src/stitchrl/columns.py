@@ -10,12 +10,11 @@ from stitchrl.findings import DataError, Finding, Severity, at_rows
 
 def whole_numbers(action: Any) -> np.ndarray:
     """int32 (size,): refuses what is no whole number instead of rounding it."""
-    given = np.asarray(action)
-    if given.dtype.kind == "b":
-        given = given.astype(np.int32)
-    limit = np.iinfo(np.int32).max
-    with np.errstate(invalid="ignore"):
-        is_whole = (given == np.floor(given)) & (np.abs(given) <= limit)
+    given = np.asarray(action).ravel()
+    is_whole = np.zeros(given.shape, bool)  # As text is not.
+    if given.dtype.kind in "biuf":
+        number = given.astype(np.float64)
+        is_whole = (number % 1 == 0) & (np.abs(number) <= np.iinfo(np.int32).max)
     wrong = np.flatnonzero(~is_whole)
     if len(wrong):
         finding = at_rows(
@@ -27,7 +26,7 @@ def whole_numbers(action: Any) -> np.ndarray:
             rows=wrong.tolist(),
         )
         raise DataError([finding])
-    return given.astype(np.int32)
+    return np.asarray(action).astype(np.int32)
 
 
 def require_same_length(columns: Mapping[str, np.ndarray], size: int) -> None:

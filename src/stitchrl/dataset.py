@@ -175,8 +175,7 @@ class Dataset:
         if final_observation.ndim == 1:
             final_observation = final_observation[:, None]
         require_shape("final_observation", final_observation, (episodes, width))
-        if not is_discrete:
-            require_shape("action", action, (size, actions.size))
+        require_shape("action", action, (size,) if is_discrete else (size, actions.size))
         columns.setdefault("row", np.arange(size))
         for name, dtype in _OPTIONAL_FINAL.items():
             if others.get(name) is not None:

@@ -11,15 +11,19 @@ import pytest
 PROGRAM = [sys.executable, "-c", "from stitchrl.cli import main; main()"]
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0, 4.0])
-def test_an_interrupt_ends_the_program_wherever_it_is(log, tmp_path, seconds):
-    words = ["run", log, "--algorithms", "bc", "--updates", "50000", "--out", tmp_path]
-    run = subprocess.Popen(
+def started(words: list) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [*PROGRAM, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 4.0])
+def test_an_interrupt_ends_the_program_wherever_it_is(log, tmp_path, seconds):
+    words = ["run", log, "--algorithms", "bc", "--updates", "50000", "--out", tmp_path]
+    run = started(words)
     try:
         assert run.stderr is not None and "Checking" in run.stderr.readline()
         time.sleep(seconds)
@@ -36,12 +40,7 @@ def test_an_interrupted_run_can_be_resumed(log, tmp_path):
     out = tmp_path / "run"
     words = ["run", log, "--algorithms", "bc,filtered_bc", "--seeds", "1", "--threads", "1"]
     words += ["-o", "all.hidden=8", "--updates", "20000", "--out", out]
-    run = subprocess.Popen(
-        [*PROGRAM, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    run = started(words)
     try:
         saved = out / "members" / "000" / "checkpoint"
         deadline = time.monotonic() + 120

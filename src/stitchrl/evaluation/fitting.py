@@ -134,12 +134,10 @@ def timed(dataset: Dataset, horizon: int) -> Dataset:
     )
 
 
-def paid(dataset: Dataset, reward: float) -> Dataset:
-    """The log with this reward on every row, in which its episodes are all there is."""
+def unpaid(dataset: Dataset) -> Dataset:
+    """The log without any reward, in which its episodes are all there is."""
     return dataclasses.replace(
-        dataset,
-        reward=np.full(dataset.size, reward),
-        terminated=dataset.episode_end,
+        dataset, reward=np.zeros(dataset.size), terminated=dataset.episode_end
     )
 
 

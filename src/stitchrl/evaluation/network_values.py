@@ -9,7 +9,7 @@ import numpy as np
 from stitchrl.behavior.network import behavior_table
 from stitchrl.candidates import drawn_actions, table
 from stitchrl.dataset import Choices, Dataset
-from stitchrl.evaluation.fitting import Along, FittingLog, Sum, paid, timed
+from stitchrl.evaluation.fitting import Along, FittingLog, Sum, timed, unpaid
 from stitchrl.evaluation.requests import Request
 from stitchrl.ope.base import Completions
 from stitchrl.ope.bounds import return_to_go_bounds
@@ -181,11 +181,8 @@ class NetworkValues:
         """
         dataset = self.dataset
         longest = int(dataset.lengths.max())
-        is_cut = bool(dataset.truncated.any())
-        seen = timed(dataset, longest) if is_cut else dataset
-        log = FittingLog(
-            paid(seen, 0.0), self.fold, updates=self.log.updates, seed=self.seed
-        )
+        seen = timed(dataset, longest) if dataset.truncated.any() else dataset
+        log = FittingLog(unpaid(seen), self.fold, updates=self.log.updates, seed=self.seed)
         policies = [self._mixed(request) for request in requests]
         acting, per_step = [], []
         for policy in policies:
@@ -208,8 +205,6 @@ class NetworkValues:
 
 
 def _kl_of_rows(policy: np.ndarray, behavior: np.ndarray) -> np.ndarray:
-    """float64 (rows,): Σ_a π log2(π / β), β floored, in bits; 0 where π is unknown."""
-    policy = np.nan_to_num(policy)
-    behavior = np.maximum(np.nan_to_num(behavior, nan=1.0), FLOOR)
-    ratio = np.log2(np.where(policy > 0, policy, 1.0) / behavior)
-    return np.where(policy > 0, policy * ratio, 0.0).sum(axis=1)
+    """float64 (rows,): Σ_a π log2(π / β), β floored, in bits."""
+    ratio = np.where(policy > 0, policy, 1.0) / np.maximum(behavior, FLOOR)
+    return (policy * np.log2(ratio)).sum(axis=1)
