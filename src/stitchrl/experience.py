@@ -16,6 +16,7 @@ from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.normalizer import Normalizer, RewardTransform
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec, features
 from stitchrl.tree import pytree
+from stitchrl.types import Scalar
 
 
 class Transition(NamedTuple):
@@ -26,6 +27,52 @@ class Transition(NamedTuple):
     reward: Float[Array, "*batch"]
     next_observation: Any
     terminated: Bool[Array, "*batch"]  # The MDP ended here: do not bootstrap.
+    steps: Any = None  # Int[Array, "*batch"]: to the next observation. None: one.
+
+
+class TransitionWithNextAction(NamedTuple):
+    """A transition and what was logged after it."""
+
+    transition: Transition
+    next_action: Any
+    is_known: Bool[Array, "*batch"]  # False where nothing was logged after it.
+
+
+@pytree
+class Drawing:
+    """Draws rows with unequal probabilities, by Walker's method of aliases."""
+
+    weight: Float[Array, "size"]  # Of each row; 1 on average.
+    threshold: Float[Array, "size"]
+    alias: Int[Array, "size"]
+
+    @classmethod
+    def of(cls, weight: np.ndarray) -> "Drawing":
+        """Row i is drawn in proportion to weight[i] >= 0, exactly to float32 rounding."""
+        weight = np.asarray(weight, np.float64) * len(weight) / np.sum(weight)
+        level = weight.tolist()
+        alias = list(range(len(level)))
+        poor = [i for i, share in enumerate(level) if share < 1]
+        rich = [i for i, share in enumerate(level) if share >= 1]
+        while poor and rich:
+            taker, giver = poor.pop(), rich[-1]
+            alias[taker] = giver
+            level[giver] -= 1 - level[taker]
+            if level[giver] < 1:
+                poor.append(rich.pop())
+        for row in (*poor, *rich):  # What rounding left.
+            level[row] = 1.0
+        return cls(
+            jnp.asarray(weight, jnp.float32),
+            jnp.asarray(level, jnp.float32),
+            jnp.asarray(alias, jnp.int32),
+        )
+
+    def draw(self, key: Key[Array, ""], batch_size: int) -> Int[Array, "batch"]:
+        row_key, side_key = jax.random.split(key)
+        rows = jax.random.randint(row_key, (batch_size,), 0, len(self.alias))
+        stays = jax.random.uniform(side_key, (batch_size,)) < self.threshold[rows]
+        return jnp.where(stays, rows, self.alias[rows])
 
 
 @pytree
@@ -36,7 +83,9 @@ class Experience:
     episode_end: Bool[Array, "size"]  # The last row here of each episode.
     episode_return: Float[Array, "size"]  # Of the whole episode, on each of its rows.
     row: Int[Array, "size"]  # Where each transition stands in the source.
+    drawing: Drawing | None = None  # None: every row is as likely as any other.
     actions: int = 0  # How many, if discrete. Static: a shape cannot tell it.
+    n_steps: int = 1  # Rewards summed before the bootstrap, where an algorithm learns Q.
 
     @classmethod
     def of(
@@ -44,11 +93,16 @@ class Experience:
         dataset: Dataset,
         normalizer: Normalizer | None = None,
         reward_transform: RewardTransform | None = None,
+        *,
+        weight: np.ndarray | None = None,
+        n_steps: int = 1,
     ) -> "Experience":
         """Scale a log for learning.
 
-        Rows whose next observation nobody knows cannot be learned from and are left out
-        (`validate` counts them). Raises `DataError` if no row is left.
+        `weight` (size,) says how often each row is drawn compared with the others: in
+        expectation the same as weighing its loss. `n_steps` rewards are summed before a
+        bootstrap. Rows whose next observation nobody knows cannot be learned from and are
+        left out (`validate` counts them). Raises `DataError` if no row is left.
         """
         kept = dataset.has_next
         if not kept.any():
@@ -89,7 +143,9 @@ class Experience:
             episode_end=jnp.asarray(np.diff(dataset.episode[kept], append=-1) != 0),
             episode_return=jnp.asarray(returns, jnp.float32),
             row=jnp.asarray(dataset.row[kept], jnp.int32),
+            drawing=None if weight is None else Drawing.of(weight[kept]),
             actions=space.count if isinstance(space, Choices) else 0,
+            n_steps=n_steps,
         )
 
     @property
@@ -108,12 +164,80 @@ def take(columns: Any, rows: Any) -> Any:
     return jax.tree.map(lambda column: column[rows], columns)
 
 
-def sample_transitions(
+def draw_rows(
     experience: Experience, key: Key[Array, ""], batch_size: int
+) -> Int[Array, "batch"]:
+    """Rows with replacement: uniformly, unless the experience weighs them."""
+    if experience.drawing is not None:
+        return experience.drawing.draw(key, batch_size)
+    return jax.random.randint(key, (batch_size,), 0, experience.size)
+
+
+def sample_transitions(
+    experience: Experience,
+    key: Key[Array, ""],
+    batch_size: int,
+    discount: Scalar | None = None,
 ) -> Transition:
-    """Draw `batch_size` transitions uniformly, with replacement."""
-    rows = jax.random.randint(key, (batch_size,), 0, experience.size)
-    return take(experience.transitions, rows)
+    """Draw `batch_size` transitions, with replacement.
+
+    With a `discount`, over as many steps as the experience says (`n_steps`); without, over
+    one.
+    """
+    rows = draw_rows(experience, key, batch_size)
+    return transitions_from(experience, rows, discount)
+
+
+def transitions_from(
+    experience: Experience, rows: Any, discount: Scalar | None = None
+) -> Transition:
+    """Transitions that start in these rows, over `n_steps` steps or one.
+
+    Several steps end with their episode, terminated or truncated: the next observation is
+    then that after its last row.
+    """
+    columns, count = experience.transitions, experience.n_steps
+    if count == 1 or discount is None:
+        return take(columns, rows)
+    is_inside = _inside(experience, rows, count)
+    seen = jnp.minimum(rows[:, None] + jnp.arange(count), experience.size - 1)
+    rewards = columns.reward[seen] * discount ** jnp.arange(count, dtype=jnp.float32)
+    steps = is_inside.sum(axis=1)
+    last = rows + steps - 1
+    return Transition(
+        observation=take(columns.observation, rows),
+        action=columns.action[rows],
+        reward=jnp.where(is_inside, rewards, 0.0).sum(axis=1),
+        next_observation=take(columns.next_observation, last),
+        terminated=columns.terminated[last],
+        steps=steps,
+    )
+
+
+def _inside(experience: Experience, rows: Any, count: int) -> Bool[Array, "batch count"]:
+    """Which of the `count` rows from each of `rows` on belong to the same episode."""
+    seen = rows[:, None] + jnp.arange(count)
+    ended = experience.episode_end[jnp.minimum(seen, experience.size - 1)]
+    ended = jnp.asarray(ended, jnp.int32)
+    return (jnp.cumsum(ended, axis=1) - ended == 0) & (seen < experience.size)
+
+
+def sample_with_next_action(
+    experience: Experience,
+    key: Key[Array, ""],
+    batch_size: int,
+    discount: Scalar | None = None,
+) -> TransitionWithNextAction:
+    """Draw transitions as `sample_transitions` does, with the action logged after each.
+
+    Unknown where the episode was terminated (nothing followed) or cut (nobody logged it).
+    """
+    rows = draw_rows(experience, key, batch_size)
+    batch = transitions_from(experience, rows, discount)
+    last = rows if batch.steps is None else rows + batch.steps - 1
+    following = jnp.minimum(last + 1, experience.size - 1)
+    action = experience.transitions.action[following]
+    return TransitionWithNextAction(batch, action, ~experience.episode_end[last])
 
 
 def away_from_bounds(batch: Transition, margin: float = 1e-5) -> Transition:

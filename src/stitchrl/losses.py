@@ -24,11 +24,18 @@ def expectile_loss(
 def bellman_target(
     reward: Float[Array, "*batch"],
     terminated: Bool[Array, "*batch"],
-    discount: Scalar,
+    discount: Scalar | Float[Array, "*batch"],
     next_value: Float[Array, "*batch"],
 ) -> Float[Array, "*batch"]:
     """One-step return r + γ V(s'), without the bootstrap where the MDP terminated."""
     return reward + discount * jnp.where(terminated, 0.0, next_value)
+
+
+def td_target(batch: Any, discount: Scalar, next_value: Float[Array, "batch"]):
+    """r + γ V(s') of a batch of transitions; γ^n where they are n steps long."""
+    if batch.steps is not None:
+        discount = discount ** batch.steps.astype(jnp.float32)
+    return bellman_target(batch.reward, batch.terminated, discount, next_value)
 
 
 def ensemble_error(

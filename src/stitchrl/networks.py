@@ -38,20 +38,42 @@ class Linear:
 
 
 @pytree
-class MLP:
-    """Linear layers with ReLU between them."""
+class LayerNorm:
+    """A vector with mean 0 and variance 1, scaled by learned numbers (arXiv:1607.06450)."""
 
-    layers: tuple[Linear, ...]
+    scale: Float[Array, "size"]
+    shift: Float[Array, "size"]
 
     @classmethod
-    def create(cls, key: Key[Array, ""], sizes: tuple[int, ...]) -> "MLP":
+    def create(cls, size: int) -> "LayerNorm":
+        return cls(jnp.ones(size), jnp.zeros(size))
+
+    def __call__(self, x: Float[Array, "size"]) -> Float[Array, "size"]:
+        standard = (x - x.mean()) * jax.lax.rsqrt(x.var() + 1e-5)
+        return standard * self.scale + self.shift
+
+
+@pytree
+class MLP:
+    """Linear layers with ReLU between them; a layer norm after each ReLU, if there are."""
+
+    layers: tuple[Linear, ...]
+    norms: tuple[LayerNorm, ...] = ()
+
+    @classmethod
+    def create(
+        cls, key: Key[Array, ""], sizes: tuple[int, ...], *, layer_norm: bool = False
+    ) -> "MLP":
         keys = jax.random.split(key, len(sizes) - 1)
-        return cls(tuple(map(Linear.create, keys, sizes[:-1], sizes[1:])))
+        layers = tuple(map(Linear.create, keys, sizes[:-1], sizes[1:]))
+        norms = tuple(map(LayerNorm.create, sizes[1:-1])) if layer_norm else ()
+        return cls(layers, norms)
 
     def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "outputs"]:
         *hidden, last = self.layers
-        for layer in hidden:
+        for index, layer in enumerate(hidden):
             x = jax.nn.relu(layer(x))
+            x = self.norms[index](x) if self.norms else x
         return last(x)
 
 
@@ -62,8 +84,11 @@ class Value:
     mlp: MLP
 
     @classmethod
-    def create(cls, key: Key[Array, ""], spec: Spec, hidden: Hidden) -> "Value":
-        return cls(MLP.create(key, (spec.observation, *hidden, 1)))
+    def create(
+        cls, key: Key[Array, ""], spec: Spec, hidden: Hidden, *, layer_norm: bool = False
+    ) -> "Value":
+        sizes = (spec.observation, *hidden, 1)
+        return cls(MLP.create(key, sizes, layer_norm=layer_norm))
 
     def __call__(self, observation: Any) -> Float[Array, ""]:
         return self.mlp(features(observation))[0]
@@ -76,8 +101,11 @@ class Critic:
     mlp: MLP
 
     @classmethod
-    def create(cls, key: Key[Array, ""], spec: Spec, hidden: Hidden) -> "Critic":
-        return cls(MLP.create(key, (spec.observation + spec.action.size, *hidden, 1)))  # pyright: ignore[reportAttributeAccessIssue]
+    def create(
+        cls, key: Key[Array, ""], spec: Spec, hidden: Hidden, *, layer_norm: bool = False
+    ) -> "Critic":
+        inputs = spec.observation + spec.action.size  # pyright: ignore[reportAttributeAccessIssue]
+        return cls(MLP.create(key, (inputs, *hidden, 1), layer_norm=layer_norm))
 
     def __call__(self, observation: Any, action: Any) -> Float[Array, ""]:
         return self.mlp(jnp.concatenate([observation, action]))[0]
@@ -90,8 +118,11 @@ class ActionTable:
     mlp: MLP
 
     @classmethod
-    def create(cls, key: Key[Array, ""], spec: Spec, hidden: Hidden) -> "ActionTable":
-        return cls(MLP.create(key, (spec.observation, *hidden, spec.action.count)))  # pyright: ignore[reportAttributeAccessIssue]
+    def create(
+        cls, key: Key[Array, ""], spec: Spec, hidden: Hidden, *, layer_norm: bool = False
+    ) -> "ActionTable":
+        sizes = (spec.observation, *hidden, spec.action.count)  # pyright: ignore[reportAttributeAccessIssue]
+        return cls(MLP.create(key, sizes, layer_norm=layer_norm))
 
     def unmasked(self, observation: Any) -> Float[Array, "actions"]:
         """The numbers of all actions, forbidden ones too: always finite."""
@@ -112,11 +143,20 @@ class Critics:
 
     @classmethod
     def create(
-        cls, key: Key[Array, ""], spec: Spec, hidden: Hidden, ensemble: int = 2
+        cls,
+        key: Key[Array, ""],
+        spec: Spec,
+        hidden: Hidden,
+        ensemble: int = 2,
+        *,
+        layer_norm: bool = False,
     ) -> "Critics":
         member = CRITIC[type(spec.action)]
-        keys = jax.random.split(key, ensemble)
-        return cls(jax.vmap(lambda k: member.create(k, spec, hidden))(keys))
+
+        def create(key: Key[Array, ""]) -> Critic | ActionTable:
+            return member.create(key, spec, hidden, layer_norm=layer_norm)
+
+        return cls(jax.vmap(create)(jax.random.split(key, ensemble)))
 
     def each(self, function: Callable[[Any], Any]) -> Any:
         """Apply `function` to every member; results get a leading `ensemble` axis."""

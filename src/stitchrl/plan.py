@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stitchrl.algorithms import ALGORITHMS, find
+from stitchrl.algorithms import ALGORITHMS, USUAL, find
 from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Spec
 from stitchrl.tree import is_static
@@ -51,7 +51,7 @@ class Plan(BaseModel):
     group_name: str = "episodes"  # What splits keep together, in the plural.
     behavior_name: str = "Present behavior"  # Who made the log.
     truth: Literal["icu_sepsis"] | None = None  # The known process that made the log.
-    algorithms: dict[str, Grid] | None = None  # Name -> grid; None: all that fit, {}: none.
+    algorithms: dict[str, Grid] | None = None  # Name -> grid; None: usual ones, {}: none.
     tabular: bool = True  # Value iteration, where observations have discrete ids.
     policies: tuple[str, ...] = ()  # External ones: "uniform", "column", a bundle's path.
     seeds: int = Field(default=2, ge=1)
@@ -74,7 +74,7 @@ class Plan(BaseModel):
         wanted = self.algorithms
         if wanted is None:
             kind = type(spec.action)
-            wanted = {name: {} for name, kinds in ALGORITHMS.items() if kind in kinds}
+            wanted = {name: {} for name in USUAL if kind in ALGORITHMS[name]}
         if self.updates % self.chunk:
             raise ValueError(
                 f"The plan's {self.updates:,} updates must be a multiple of its chunk of "

@@ -55,10 +55,16 @@ def gathered(tree: Any) -> Any:
 
 
 def by_program(algorithms: Sequence[Any]) -> list[list[int]]:
-    """Indices of algorithms that can share a program, in order of first appearance."""
+    """Indices of algorithms that can share a program and the data it reads.
+
+    In order of first appearance. Data are shared where all numbers agree that `prepare`
+    reads (`prepared_by`).
+    """
     groups: dict[Any, list[int]] = {}
     for index, algorithm in enumerate(algorithms):
-        groups.setdefault(jax.tree.structure(algorithm), []).append(index)
+        read = [getattr(algorithm, name) for name in getattr(algorithm, "prepared_by", ())]
+        key = jax.tree.structure(algorithm), *map(float, read)
+        groups.setdefault(key, []).append(index)
     return list(groups.values())
 
 

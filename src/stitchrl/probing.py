@@ -14,6 +14,7 @@ from stitchrl.networks import Critics
 from stitchrl.normalizer import Normalizer, RewardTransform
 from stitchrl.policies import action_probabilities
 from stitchrl.spaces import Masked
+from stitchrl.train import prepare
 from stitchrl.train import probe as losses_on
 
 PROBE_SIZE = 2048
@@ -23,6 +24,7 @@ class Probe(NamedTuple):
     """Fixed held-out experience on which every member is measured after each chunk."""
 
     batch: Transition
+    experience: Experience  # All of it, for algorithms whose batches are of another kind.
     starts: Any  # First observations of held-out episodes.
     key: Key[Array, ""]
 
@@ -51,6 +53,7 @@ def make_probe(
         starts = Masked(starts, jnp.asarray(held_out.valid_actions[held_out.first_row]))
     return Probe(
         batch=take(experience.transitions, some(row_key, jnp.arange(experience.size))),
+        experience=experience,
         starts=take(starts, some(start_key, jnp.arange(held_out.episodes))),
         key=key,
     )
@@ -65,7 +68,7 @@ def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
     (discounted, in rewards as learning sees them).
     """
     algorithm, state = member
-    metrics = losses_on(algorithm, state, probe.batch, probe.key)
+    metrics = losses_on(algorithm, state, held_out_batch(algorithm, probe), probe.key)
     metrics = {f"held_out/{name}": value for name, value in metrics.items()}
     if isinstance(algorithm, HasActionValue):
         critics, policy = algorithm.action_value(state), algorithm.policy(state)
@@ -76,6 +79,13 @@ def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
         metrics["q/policy"] = value_of(critics, policy, observation, key).mean()
         metrics["own_estimate"] = value_of(critics, policy, probe.starts, key).mean()
     return metrics
+
+
+def held_out_batch(algorithm: Any, probe: Probe) -> Any:
+    """The probe's transitions; where the algorithm learns from more, what it samples."""
+    data = prepare(algorithm, probe.experience)
+    drawn = algorithm.sample(data, probe.key)
+    return probe.batch if isinstance(drawn, Transition) else drawn
 
 
 def value_of(

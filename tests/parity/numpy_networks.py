@@ -169,6 +169,25 @@ def polyak(target: Arrays, source: Arrays, rate: float) -> Arrays:
     return [(1 - rate) * t + rate * s for t, s in zip(target, source)]
 
 
+def slopes_of(loss: Callable[[Arrays], float], network: Arrays) -> Arrays:
+    """The gradient of `loss` by central differences: no calculus, so nothing to get wrong.
+
+    In float64 it is exact to about 1e-9 where the loss is smooth between the two points.
+    """
+    slopes: Arrays = []
+    for index, array in enumerate(network):
+        slope = np.zeros_like(array)
+        for place in np.ndindex(array.shape):
+            ends = []
+            for nudge in (1e-6, -1e-6):
+                moved = array.copy()
+                moved[place] += nudge
+                ends.append(loss([*network[:index], moved, *network[index + 1 :]]))
+            slope[place] = (ends[0] - ends[1]) / 2e-6
+        slopes.append(slope)
+    return slopes
+
+
 class Descent:
     """Plain gradient steps: what has moved shows the gradient and its scale."""
 

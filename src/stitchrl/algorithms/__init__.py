@@ -23,6 +23,11 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "td3": {Continuous: TD3},
 }
 
+# What a run trains where nothing else is asked for: one of each kind, and a control.
+USUAL = (
+    "bc", "filtered_bc", "iql", "cql", "bcq", "td3_bc", "double_dqn", "td3",
+)  # fmt: skip
+
 
 def find(name: str, action: Continuous | Discrete) -> type:
     """The class called `name` for this kind of action.

@@ -24,14 +24,25 @@ class Trainable(Protocol[State]):
 
 @runtime_checkable
 class Prepares(Protocol):
-    """A `Trainable` that reads all experience once, before the loop."""
+    """A `Trainable` that reads all experience once, before the loop.
+
+    Members of a run share what is prepared. A class names the float hyper-parameters that
+    `prepare` reads in a class variable `prepared_by`: members that differ in one of them
+    are prepared and trained apart.
+    """
 
     def prepare(self, experience: Experience) -> Any: ...
 
 
 @runtime_checkable
 class Algorithm(Trainable[State], Protocol[State]):
-    """A `Trainable` that ends in a policy."""
+    """A `Trainable` that ends in a policy.
+
+    A class may say, in class variables: `is_control` (it is here to fail, never to be
+    deployed), `is_stochastic` (rows of a batch draw noise of their own), `needs` (of a log:
+    "rewards" that differ, "returns" of whole episodes, "next_action" somewhere),
+    `shares_of_run` and `prepared_by`.
+    """
 
     actions: ClassVar[tuple[type, ...]]  # The kinds of action space it can use.
 

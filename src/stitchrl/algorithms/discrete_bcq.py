@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 
 from stitchrl.experience import Experience, Transition, sample_transitions
 from stitchrl.learner import Learner, Metrics, move_towards
-from stitchrl.losses import bellman_target, huber
+from stitchrl.losses import huber, td_target
 from stitchrl.networks import Critics
 from stitchrl.policies import Categorical, GreedyAmong
 from stitchrl.spaces import Discrete, Spec
@@ -59,7 +59,7 @@ class DiscreteBCQ:
         )
 
     def sample(self, data: Experience, key: Key[Array, ""]) -> Transition:
-        return sample_transitions(data, key, self.batch_size)
+        return sample_transitions(data, key, self.batch_size, self.discount)
 
     def update(
         self, state: DiscreteBCQState, batch: Transition, key: Key[Array, ""]
@@ -96,7 +96,7 @@ class DiscreteBCQ:
             return target_critics(observation, chooser.mode(observation))[0]
 
         next_q = jax.vmap(next_value)(batch.next_observation)
-        target = bellman_target(batch.reward, batch.terminated, self.discount, next_q)
+        target = td_target(batch, self.discount, next_q)
         q = jax.vmap(critics)(batch.observation, batch.action)[:, 0]
         loss = huber(q - target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

@@ -8,7 +8,7 @@ from jaxtyping import Array, Key
 
 from stitchrl.experience import Experience, Transition, sample_transitions
 from stitchrl.learner import Learner, Metrics, move_towards
-from stitchrl.losses import bellman_target, double_q_value, ensemble_error
+from stitchrl.losses import double_q_value, ensemble_error, td_target
 from stitchrl.networks import Critics
 from stitchrl.policies import Greedy
 from stitchrl.spaces import Discrete, Spec
@@ -51,7 +51,7 @@ class DoubleDQN:
         return DoubleDQNState(Learner.create(critics, self.optimizer), critics)
 
     def sample(self, data: Experience, key: Key[Array, ""]) -> Transition:
-        return sample_transitions(data, key, self.batch_size)
+        return sample_transitions(data, key, self.batch_size, self.discount)
 
     def update(
         self, state: DoubleDQNState, batch: Transition, key: Key[Array, ""]
@@ -84,7 +84,7 @@ class DoubleDQN:
     ):
         """Regress Q(s, a) to r + γ Q'(s', argmax Q(s', ·))."""
         next_q = double_q_value(old_critics, target_critics, batch.next_observation)
-        target = bellman_target(batch.reward, batch.terminated, self.discount, next_q)
+        target = td_target(batch, self.discount, next_q)
         q = jax.vmap(critics)(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

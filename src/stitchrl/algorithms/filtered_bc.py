@@ -19,6 +19,7 @@ class Ranked(NamedTuple):
 
     transitions: Transition
     share: Float[Array, "size"]  # Of all episodes (or steps), up to a row's and with it.
+    weight: Float[Array, "size"] | None  # Of all rows up to one, if they are weighed.
 
 
 @hyperparameters
@@ -42,10 +43,18 @@ class FilteredBC(BC):
         # A row counts as its episode does: by what has been counted when it ends.
         at_end = jnp.where(ends, counted, experience.size)
         share = jax.lax.cummin(at_end, reverse=True) / counted[-1]
-        return Ranked(take(experience.transitions, order), share)
+        weight = None
+        if experience.drawing is not None:
+            weight = jnp.cumsum(experience.drawing.weight[order])
+        return Ranked(take(experience.transitions, order), share, weight)
 
     def sample(self, data: Any, key: Key[Array, ""]) -> Transition:
         # An episode that fills the share exactly is kept, however the division was rounded.
         share = jnp.maximum(self.best_share * (1 + 1e-6), data.share[0])
         kept = jnp.searchsorted(data.share, share, side="right")
-        return take(data.transitions, jax.random.randint(key, (self.batch_size,), 0, kept))
+        if data.weight is None:
+            rows = jax.random.randint(key, (self.batch_size,), 0, kept)
+            return take(data.transitions, rows)
+        height = jax.random.uniform(key, (self.batch_size,)) * data.weight[kept - 1]
+        rows = jnp.searchsorted(data.weight, height, side="right")
+        return take(data.transitions, jnp.minimum(rows, kept - 1))

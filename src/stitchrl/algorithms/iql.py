@@ -14,7 +14,7 @@ from stitchrl.experience import (
     sample_transitions,
 )
 from stitchrl.learner import Learner, Metrics, cosine_decay, move_towards
-from stitchrl.losses import bellman_target, ensemble_error, expectile_loss
+from stitchrl.losses import ensemble_error, expectile_loss, td_target
 from stitchrl.networks import Critics, Value
 from stitchrl.policies import Categorical, Gaussian, likelihood_policy
 from stitchrl.spaces import Continuous, Discrete, Spec
@@ -73,7 +73,9 @@ class IQL:
         )
 
     def sample(self, data: Experience, key: Key[Array, ""]) -> Transition:
-        return away_from_bounds(sample_transitions(data, key, self.batch_size))
+        return away_from_bounds(
+            sample_transitions(data, key, self.batch_size, self.discount)
+        )
 
     def update(
         self, state: IQLState, batch: Transition, key: Key[Array, ""]
@@ -111,7 +113,7 @@ class IQL:
     def critic_loss(self, critics: Critics, value: Value, batch: Transition):
         """Eq. 6: regress Q(s, a) to r + γ V(s')."""
         next_v = jax.vmap(value)(batch.next_observation)
-        target = bellman_target(batch.reward, batch.terminated, self.discount, next_v)
+        target = td_target(batch, self.discount, next_v)
         q = jax.vmap(critics)(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

@@ -17,7 +17,7 @@ from stitchrl.experience import (
     sample_transitions,
 )
 from stitchrl.learner import Learner, Metrics
-from stitchrl.losses import bellman_target, ensemble_error
+from stitchrl.losses import ensemble_error, td_target
 from stitchrl.networks import Critics, Multiplier
 from stitchrl.policies import SquashedGaussian
 from stitchrl.spaces import Continuous, Spec
@@ -72,7 +72,9 @@ class SAC:
         )
 
     def sample(self, data: Experience, key: Key[Array, ""]) -> Transition:
-        return away_from_bounds(sample_transitions(data, key, self.batch_size))
+        return away_from_bounds(
+            sample_transitions(data, key, self.batch_size, self.discount)
+        )
 
     def policy(self, state: Any) -> SquashedGaussian:
         return state.actor.network
@@ -87,7 +89,7 @@ class SAC:
         batch: Transition,
     ) -> tuple[jax.Array, Metrics]:
         """Regress Q(s, a) to r + γ V(s')."""
-        target = bellman_target(batch.reward, batch.terminated, self.discount, next_value)
+        target = td_target(batch, self.discount, next_value)
         q = jax.vmap(critics)(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

@@ -9,7 +9,7 @@ from jaxtyping import Array, Int, Key
 
 from stitchrl.experience import Experience, Transition, sample_transitions
 from stitchrl.learner import Learner, Metrics, move_towards
-from stitchrl.losses import bellman_target, ensemble_error
+from stitchrl.losses import ensemble_error, td_target
 from stitchrl.networks import Critics
 from stitchrl.policies import Deterministic
 from stitchrl.spaces import Continuous, Spec
@@ -65,7 +65,7 @@ class TD3:
         )
 
     def sample(self, data: Experience, key: Key[Array, ""]) -> Transition:
-        return sample_transitions(data, key, self.batch_size)
+        return sample_transitions(data, key, self.batch_size, self.discount)
 
     def update(
         self, state: TD3State, batch: Transition, key: Key[Array, ""]
@@ -125,9 +125,7 @@ class TD3:
         next_action = jax.vmap(target_actor.mode)(batch.next_observation) + noise
         next_action = jnp.clip(next_action, -1.0, 1.0)
         next_q = jax.vmap(target_critics)(batch.next_observation, next_action)
-        target = bellman_target(
-            batch.reward, batch.terminated, self.discount, next_q.min(axis=-1)
-        )
+        target = td_target(batch, self.discount, next_q.min(axis=-1))
         q = jax.vmap(critics)(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

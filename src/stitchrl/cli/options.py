@@ -26,7 +26,8 @@ PlanFile = Annotated[
 Algorithms = Annotated[
     str | None,
     typer.Option(
-        help="Names with commas between them (value_iteration is one), all, or none.",
+        help="Names with commas between them (value_iteration is one), all that fit, or "
+        "none; a usual choice if not given.",
         rich_help_panel=LEARN,
     ),
 ]

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 
 from stitchrl import sources
-from stitchrl.algorithms import ALGORITHMS
+from stitchrl.algorithms import ALGORITHMS, USUAL
 from stitchrl.dataset import Dataset
 from stitchrl.findings import did_you_mean
 from stitchrl.plan import Grid, Plan, parse_option
@@ -82,7 +82,8 @@ def _algorithms(said: str | None, entries: dict[str, Any], spec: Spec) -> dict[s
     every = {name: {} for name, kinds in ALGORITHMS.items() if kind in kinds}
     if said is None:
         grids = entries.get("algorithms")
-        return {"algorithms": every if grids is None else _grids(grids, spec)}
+        usual = {name: {} for name in USUAL if name in every}
+        return {"algorithms": usual if grids is None else _grids(grids, spec)}
     if said == "all":
         return {"algorithms": every}
     if said == "none":

@@ -12,6 +12,7 @@ import numpy as np
 
 from stitchrl.algorithms.base import Algorithm
 from stitchrl.checkpoint import restore_tree, tree_to_bytes
+from stitchrl.experience import Transition
 from stitchrl.population import rekeyed, unkeyed
 from stitchrl.spaces import Continuous, Masked
 from stitchrl.testing.subject import STEPS, Subject
@@ -76,15 +77,28 @@ def _plain(x: Any) -> Any:
 
 def ignores_what_follows_a_termination(subject: Subject) -> None:
     """`next_observation` means nothing where `terminated` is true."""
-    if not hasattr(subject.batch, "terminated"):
-        return
-    ended = jnp.ones_like(subject.batch.terminated)
-    batch = subject.batch._replace(terminated=ended)
-    far = jax.tree.map(
-        lambda x: x + 10 if jnp.issubdtype(x.dtype, jnp.floating) else x,
-        batch.next_observation,
-    )
-    here, there = _updates(subject, batch, batch._replace(next_observation=far))
+
+    def with_ends(change: Callable[[Transition], Transition]) -> Any:
+        """The batch with every transition terminated, and changed."""
+        return jax.tree.map(
+            lambda x: (
+                change(x._replace(terminated=jnp.ones_like(x.terminated)))
+                if isinstance(x, Transition)
+                else x
+            ),
+            subject.batch,
+            is_leaf=lambda x: isinstance(x, Transition),
+        )
+
+    def far(batch: Transition) -> Transition:
+        return batch._replace(
+            next_observation=jax.tree.map(
+                lambda x: x + 10 if jnp.issubdtype(x.dtype, jnp.floating) else x,
+                batch.next_observation,
+            )
+        )
+
+    here, there = _updates(subject, with_ends(lambda batch: batch), with_ends(far))
     sentence = f"{subject.name} must not look at next_observation after a termination, but"
     _assert_close(here, there, sentence)
 
