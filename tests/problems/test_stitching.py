@@ -11,6 +11,7 @@ from stitchrl.problems.stitching import (
     S3,
     S4,
     S9,
+    SETTINGS,
     STATES,
     counts,
     log,
@@ -18,8 +19,6 @@ from stitchrl.problems.stitching import (
     reaches,
 )
 
-# With what tests and benchmarks train, fixed here by the tests below.
-EXPECTILE, INVERSE_TEMPERATURE, CONSERVATIVE_WEIGHT, THRESHOLD = 0.9, 10.0, 0.1, 0.05
 AHEAD = np.array([0, 1, 2, 1, 0, 2, 0, 2, 0])  # s1 to s9, at s4 to s6.
 
 
@@ -110,13 +109,14 @@ def test_values_of_what_was_tried_reach():
 
 
 def test_implicit_q_learning_reaches_with_a_margin():
+    share, sharpness = SETTINGS["iql"].values()
     table, values = Table(), np.zeros(STATES)
     for _ in range(9):
         q = table.targets(values)
         for state in np.flatnonzero(table.seen.any(axis=1)):
             one = table.seen[state]
-            values[state] = expectile(q[state, one], table.count[state, one], EXPECTILE)
-    weight = table.count * np.exp(INVERSE_TEMPERATURE * (q - values[:, None])).clip(0, 100)
+            values[state] = expectile(q[state, one], table.count[state, one], share)
+    weight = table.count * np.exp(sharpness * (q - values[:, None])).clip(0, 100)
     assert reaches(weight.argmax(axis=1))
     for state in range(S1, S4 + 1):
         second, first = np.sort(weight[state])[-2:]
@@ -129,7 +129,7 @@ def test_conservative_q_learning_reaches_with_a_margin():
     for _ in range(20_000):  # Descent on its loss, with the unseen states left alone.
         softmax = np.exp(q) / np.exp(q).sum(axis=1, keepdims=True)
         slope = 2 * share * (q - table.targets(q.max(axis=1)))
-        slope += CONSERVATIVE_WEIGHT * (softmax - share)
+        slope += SETTINGS["cql"]["conservative_weight"] * (softmax - share)
         q -= 0.1 * slope * (share.sum(axis=1, keepdims=True) > 0)
     assert reaches(q.argmax(axis=1))
     for state in range(S1, S4 + 1):
@@ -139,4 +139,4 @@ def test_conservative_q_learning_reaches_with_a_margin():
 
 def test_constraints_leave_the_rare_way_open_below_a_tenth():
     rare, usual = np.sort(counts()[S4])[1:]
-    assert 2 * THRESHOLD == pytest.approx(rare / usual)
+    assert 2 * SETTINGS["bcq"]["threshold"] == pytest.approx(rare / usual)

@@ -5,11 +5,11 @@ s7-s8-s4-s6-s9 and is paid 1 on reaching s9; no episode goes from s1 to s9. A me
 learns values knows at s4 what the second kind found there; a method that imitates whole
 episodes follows the majority, or knows nothing of s1 to s3.
 
-Counts and numbers of actions were fixed by arithmetic on the log's counts
+Counts, settings and budgets were fixed by arithmetic on the log's counts
 (tests/problems/test_stitching.py), before any learned method was tried on it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,25 @@ EPISODES = (
 # Of the episodes, those that were paid.
 PAID_SHARE = 2 / sum(count for count, _ in EPISODES)
 BEST_VALUE = DISCOUNT**4  # From s1: paid on the fifth step.
+
+# By registered name: what tables need in order to take the rare way at s4 with a margin,
+# or, of the filter, to keep the paid episodes and no other.
+SETTINGS: dict[str, dict[str, float]] = {
+    "iql": {"expectile": 0.9, "inverse_temperature": 10.0},
+    "cql": {"conservative_weight": 0.1},
+    "bcq": {"threshold": 0.05},
+    "filtered_bc": {"best_share": PAID_SHARE},
+}
+# A value moves one step back in about 1 / target_rate updates; there are five.
+STEPS = 3_000
+SMALL: dict[str, Any] = {
+    "discount": DISCOUNT,
+    "target_rate": 0.02,
+    "learning_rate": 1e-3,
+    "total_updates": float(STEPS),
+    "batch_size": 64,
+    "hidden": (32, 32),
+}
 
 
 def mdp() -> TabularMDP:
