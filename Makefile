@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 
 .PHONY: demo test lint format lock bench-speed bench-demo bench-resume bench-bitflips \
-	bench-coverage
+	bench-coverage bench-notifications bench-stitching bench-overestimation
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -29,7 +29,8 @@ bench-speed: ## Speed beside d3rlpy and beside what the machine can do.
 	@.ci/set-up .venv-bench bench
 	@.venv-bench/bin/python benchmarks/speed.py $(ARGS)
 
-bench-demo bench-resume bench-bitflips bench-coverage: bench-%: ## Longer proofs.
+bench-demo bench-resume bench-bitflips bench-coverage bench-notifications \
+bench-stitching bench-overestimation: bench-%: ## Longer proofs.
 	@.ci/set-up .venv runtime
 	@.venv/bin/python benchmarks/$*.py $(ARGS)
 
