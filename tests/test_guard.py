@@ -43,6 +43,13 @@ def drawn_rows(run: Run, update: int, size: int) -> list[int]:
     return np.asarray(jax.random.randint(sample_key, (16,), 0, size)).tolist()
 
 
+def test_rows_are_named_where_several_steps_are_summed(experience: Experience):
+    several = dataclasses.replace(experience, n_steps=3)
+    run = start(DQN, experience, KEY)
+    expected = [1000 + row for row in drawn_rows(run, 2, experience.size)]
+    assert rows_of_update(DQN, several, run, 2).tolist() == expected
+
+
 def first_seen(run: Run, row: int, size: int) -> int:
     return next(i for i in range(STEPS) if row in drawn_rows(run, i, size))
 
