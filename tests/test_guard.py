@@ -17,7 +17,7 @@ from stitchrl.guard import Incident, find_incident, rows_of_update
 from stitchrl.population import advance_members, member, start_members
 from stitchrl.testing import small_log
 from stitchrl.train import Run, keys_of, start
-from stitchrl.tree import hyperparameters
+from stitchrl.tree import hyperparameters, with_values
 
 STEPS = 8
 DQN = DoubleDQN(hidden=(8,), batch_size=16)
@@ -82,7 +82,7 @@ def test_updates_are_counted_over_the_whole_run(experience: Experience):
 
 def test_only_what_is_hurt_is_named(experience: Experience):
     """The first update of the critics does not hear of the spoiled imitation."""
-    bcq = DiscreteBCQ(hidden=(8,), batch_size=16, logit_weight=float("inf"))
+    bcq = with_values(DiscreteBCQ(hidden=(8,), batch_size=16), logit_weight=float("inf"))
     incident = find_incident(bcq, experience, start(bcq, experience, KEY), STEPS)
     assert incident.update == 0
     assert incident.quantities == ("imitation", "imitation/loss")

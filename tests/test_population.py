@@ -1,6 +1,5 @@
 """A population is its members: alone, padded, stopped, resumed, on one device or two."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from stitchrl.population import (
 )
 from stitchrl.testing import small_log
 from stitchrl.train import train
-from stitchrl.tree import hyperparameters
+from stitchrl.tree import hyperparameters, with_values
 
 TINY: dict[str, Any] = {"hidden": (8,), "batch_size": 16}
 ALGORITHMS = [
@@ -102,7 +101,7 @@ def test_a_member_that_stops_being_finite_keeps_its_state_and_troubles_nobody(
     experience: Experience, members: Members
 ):
     healthy, healthy_metrics, _ = advance_members(members, experience, 4)
-    ill = dataclasses.replace(ALGORITHMS[1], learning_rate=float("nan"))
+    ill = with_values(ALGORITHMS[1], learning_rate=float("nan"))
     algorithms = stack([ALGORITHMS[0], ill, ALGORITHMS[2]])
     changed = spread(members._replace(algorithms=algorithms))
     after, metrics, went = advance_members(changed, experience, 4)

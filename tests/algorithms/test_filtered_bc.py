@@ -48,7 +48,7 @@ def kept(algorithm: FilteredBC, experience: Experience) -> tuple[set[int], set[i
 
 @pytest.mark.parametrize(
     "share, count",
-    [(0.0, 1), (0.05, 1), (0.1, 1), (0.19, 1), (0.2, 2), (0.3, 3), (0.7, 7), (1.0, 10)],
+    [(1e-9, 1), (0.05, 1), (0.1, 1), (0.19, 1), (0.2, 2), (0.3, 3), (0.7, 7), (1.0, 10)],
 )
 def test_by_episodes(share: float, count: int):
     algorithm = FilteredBC(best_share=share, batch_size=4096)
@@ -59,7 +59,7 @@ def test_by_episodes(share: float, count: int):
 
 
 # Steps counted down the ranking: 2, 3, 7, 9, 12, 18, 22, 24, 29, 30 of 30.
-BY_STEPS = [(0.0, 1), (0.06, 1), (0.099, 1), (0.1, 2), (0.233, 2), (0.234, 3), (0.4, 5)]
+BY_STEPS = [(1e-9, 1), (0.06, 1), (0.099, 1), (0.1, 2), (0.233, 2), (0.234, 3), (0.4, 5)]
 
 
 @pytest.mark.parametrize("share, count", [*BY_STEPS, (0.6, 6), (1.0, 10)])

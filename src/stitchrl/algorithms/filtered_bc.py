@@ -3,7 +3,7 @@
 %BC in Chen et al., 2021 (Decision Transformer; arXiv:2106.01345).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,8 @@ class FilteredBC(BC):
     worst), and the best one always. The actor sees one observation and maximizes the
     likelihood; theirs sees 20 and minimizes a squared error.
     """
+
+    needs: ClassVar = ("returns",)
 
     best_share: float = 0.1  # k %, of episodes ranked by undiscounted return.
     by_steps: bool = False
