@@ -17,7 +17,7 @@ from stitchrl.guard import Incident, find_incident, rows_of_update
 from stitchrl.population import advance_members, member, start_members
 from stitchrl.testing import small_log
 from stitchrl.train import Run, keys_of, start
-from stitchrl.tree import hyperparameters
+from stitchrl.tree import hyperparameters, with_values
 
 STEPS = 8
 DQN = DoubleDQN(hidden=(8,), batch_size=16)
@@ -41,6 +41,13 @@ def drawn_rows(run: Run, update: int, size: int) -> list[int]:
     """What `sample_transitions` draws, said again independently of it."""
     sample_key, _ = keys_of(run.key, update)
     return np.asarray(jax.random.randint(sample_key, (16,), 0, size)).tolist()
+
+
+def test_rows_are_named_where_several_steps_are_summed(experience: Experience):
+    several = dataclasses.replace(experience, n_steps=3)
+    run = start(DQN, experience, KEY)
+    expected = [1000 + row for row in drawn_rows(run, 2, experience.size)]
+    assert rows_of_update(DQN, several, run, 2).tolist() == expected
 
 
 def first_seen(run: Run, row: int, size: int) -> int:
@@ -75,7 +82,7 @@ def test_updates_are_counted_over_the_whole_run(experience: Experience):
 
 def test_only_what_is_hurt_is_named(experience: Experience):
     """The first update of the critics does not hear of the spoiled imitation."""
-    bcq = DiscreteBCQ(hidden=(8,), batch_size=16, logit_weight=float("inf"))
+    bcq = with_values(DiscreteBCQ(hidden=(8,), batch_size=16), logit_weight=float("inf"))
     incident = find_incident(bcq, experience, start(bcq, experience, KEY), STEPS)
     assert incident.update == 0
     assert incident.quantities == ("imitation", "imitation/loss")

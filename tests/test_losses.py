@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from stitchrl.experience import Transition
 from stitchrl.losses import (
     bellman_target,
     conservative_gap,
@@ -13,6 +14,7 @@ from stitchrl.losses import (
     ensemble_error,
     expectile_loss,
     huber,
+    td_target,
 )
 from stitchrl.networks import MLP, ActionTable, Critics, Linear
 from stitchrl.spaces import Masked
@@ -46,6 +48,20 @@ def test_bellman_target_bootstraps_only_before_termination():
     np.testing.assert_array_equal(target, [2.0, 1.0])
     unknown = bellman_target(reward, ended, 0.5, jnp.array([2.0, jnp.nan]))
     np.testing.assert_array_equal(unknown, [2.0, 1.0])
+
+
+def test_td_target_discounts_by_the_steps_of_each_transition():
+    o = jnp.zeros((3, 1))
+    ended = jnp.array([False, False, True])
+    one = Transition(o, jnp.zeros(3, jnp.int32), jnp.array([1.0, 2.0, 3.0]), o, ended)
+    value = jnp.array([8.0, 8.0, jnp.nan])
+    np.testing.assert_array_equal(td_target(one, 0.5, value), [5.0, 6.0, 3.0])
+    several = one._replace(steps=jnp.array([1, 3, 2]))
+    np.testing.assert_array_equal(td_target(several, 0.5, value), [5.0, 3.0, 3.0])
+    np.testing.assert_array_equal(td_target(several, 1.0, value), [9.0, 10.0, 3.0])
+    swept = jax.vmap(lambda discount: td_target(several, discount, value))
+    found = swept(jnp.array([0.0, 0.5]))
+    np.testing.assert_array_equal(found, [[1.0, 2.0, 3.0], [5.0, 3.0, 3.0]])
 
 
 def test_ensemble_error_is_summed_over_members_without_a_half():

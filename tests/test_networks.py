@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stitchrl.networks import MLP, ActionTable, Critics, Linear, Multiplier, Value
+from stitchrl.networks import (
+    MLP,
+    ActionTable,
+    Critics,
+    LayerNorm,
+    Linear,
+    Multiplier,
+    Value,
+)
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec
 
 KEY = jax.random.key(0)
@@ -21,6 +29,53 @@ def test_mlp_is_linear_layers_with_relu_between():
     mlp, x = MLP.create(KEY, (3, 5, 4, 2)), np.array([1.0, -2.0, 0.5], np.float32)
     assert [layer.weight.shape for layer in mlp.layers] == [(3, 5), (5, 4), (4, 2)]
     np.testing.assert_allclose(mlp(jnp.asarray(x)), by_hand(mlp.layers, x), rtol=1e-5)
+
+
+def normed(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    centered = x - x.sum() / len(x)
+    return centered / np.sqrt((centered**2).sum() / len(x) + 1e-5) * scale + shift
+
+
+def test_layer_norm_by_hand():
+    x = np.array([1.0, -2.0, 0.5, 7.0])
+    norm = LayerNorm(jnp.array([1.0, 2.0, -1.0, 0.5]), jnp.array([0.0, 1.0, 2.0, 3.0]))
+    expected = normed(x, np.asarray(norm.scale), np.asarray(norm.shift))
+    np.testing.assert_allclose(norm(jnp.asarray(x, jnp.float32)), expected, rtol=1e-5)
+    fresh = LayerNorm.create(4)(jnp.asarray(x, jnp.float32))
+    assert fresh.mean() == pytest.approx(0, abs=1e-6)
+    assert fresh.var() == pytest.approx(1, rel=1e-4)
+    # A layer in which nothing fires has no spread: it must not become infinite.
+    flat = jax.value_and_grad(lambda x: LayerNorm.create(4)(x).sum())(jnp.zeros(4))
+    assert all(np.isfinite(part).all() for part in flat)
+
+
+def test_layer_norms_stand_after_each_relu():
+    mlp, x = MLP.create(KEY, (3, 5, 4, 2), layer_norm=True), np.array([1.0, -2.0, 0.5])
+    assert [norm.scale.shape for norm in mlp.norms] == [(5,), (4,)]
+    value = x
+    for layer, norm in zip(mlp.layers[:-1], mlp.norms):
+        weight, bias = np.asarray(layer.weight), np.asarray(layer.bias)
+        value = np.maximum(value @ weight + bias, 0)
+        value = normed(value, np.asarray(norm.scale), np.asarray(norm.shift))
+    last = mlp.layers[-1]
+    expected = value @ np.asarray(last.weight) + np.asarray(last.bias)
+    np.testing.assert_allclose(mlp(jnp.asarray(x, jnp.float32)), expected, rtol=1e-4)
+    without = MLP.create(KEY, (3, 5, 4, 2))
+    assert without.norms == () and len(jax.tree.leaves(without)) == 6
+    np.testing.assert_array_equal(without.layers[0].weight, mlp.layers[0].weight)
+
+
+@pytest.mark.parametrize("space", [Continuous(1), Discrete(3)])
+def test_layer_norms_of_values_and_critics_learn(space: Continuous | Discrete):
+    spec, o = Spec(2, space), jnp.array([0.3, -1.0])
+    action = jnp.array([0.5]) if isinstance(space, Continuous) else jnp.int32(1)
+    critics = Critics.create(KEY, spec, (8, 8), 2, layer_norm=True)
+    slopes = jax.grad(lambda c: c(o, action).sum())(critics)
+    norms = slopes.members.mlp.norms
+    assert [norm.scale.shape for norm in norms] == [(2, 8), (2, 8)]
+    assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(norms))
+    value = Value.create(KEY, spec, (8,), layer_norm=True)
+    assert len(value.mlp.norms) == 1 and np.isfinite(value(o))
 
 
 def test_layers_start_uniform_within_one_over_the_root_of_their_inputs():

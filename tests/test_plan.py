@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from stitchrl.algorithms import ALGORITHMS
+from stitchrl.limits import LIMITS
 from stitchrl.plan import (
-    LIMITS,
     MemberPlan,
     Plan,
     combinations,

@@ -1,10 +1,9 @@
 """A population is its members: alone, padded, stopped, resumed, on one device or two."""
 
-import dataclasses
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +31,7 @@ from stitchrl.population import (
 )
 from stitchrl.testing import small_log
 from stitchrl.train import train
+from stitchrl.tree import hyperparameters, with_values
 
 TINY: dict[str, Any] = {"hidden": (8,), "batch_size": 16}
 ALGORITHMS = [
@@ -101,7 +101,7 @@ def test_a_member_that_stops_being_finite_keeps_its_state_and_troubles_nobody(
     experience: Experience, members: Members
 ):
     healthy, healthy_metrics, _ = advance_members(members, experience, 4)
-    ill = dataclasses.replace(ALGORITHMS[1], learning_rate=float("nan"))
+    ill = with_values(ALGORITHMS[1], learning_rate=float("nan"))
     algorithms = stack([ALGORITHMS[0], ill, ALGORITHMS[2]])
     changed = spread(members._replace(algorithms=algorithms))
     after, metrics, went = advance_members(changed, experience, 4)
@@ -159,6 +159,23 @@ def test_a_function_of_every_member():
 def test_only_floating_point_leaves_are_asked_whether_they_are_finite(value: float):
     tree = {"a": jnp.array([0.0, value]), "count": jnp.array(3), "key": jax.random.key(0)}
     assert all_finite(tree) == np.isfinite(value)
+
+
+@hyperparameters
+class Ranking(BC):
+    """Reads a number of its own when it prepares, and one that it does not."""
+
+    prepared_by: ClassVar = ("cut",)
+
+    cut: float = 0.0
+    other: float = 0.0
+
+
+def test_members_that_prepare_differently_are_trained_apart():
+    cuts = (0.5, 0.25, 0.5, 0.25)
+    ranked = [Ranking(**TINY, cut=cut, other=i) for i, cut in enumerate(cuts)]
+    assert by_program([*ranked, BC(**TINY), *ranked[:1]]) == [[0, 2, 5], [1, 3], [4]]
+    assert by_program([Ranking(**TINY, other=1.0), Ranking(**TINY)]) == [[0, 1]]
 
 
 TWO_DEVICES = """

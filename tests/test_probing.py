@@ -1,6 +1,6 @@
 """Held-out numbers: losses, and what critics promise for the policy's actions."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,16 @@ import pytest
 from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.iql import IQL
-from stitchrl.experience import Experience
+from stitchrl.experience import Experience, Transition, take
 from stitchrl.networks import MLP, ActionTable, Critic, Critics, Linear
 from stitchrl.normalizer import Normalizer, RewardTransform
 from stitchrl.policies import Categorical, Deterministic, Greedy
 from stitchrl.population import for_each_member, stack
-from stitchrl.probing import Probe, make_probe, measure, value_of
+from stitchrl.probing import Probe, held_out_batch, make_probe, measure, value_of
 from stitchrl.spaces import Masked
 from stitchrl.testing import small_log
 from stitchrl.train import start
+from stitchrl.tree import hyperparameters
 
 KEY = jax.random.key(0)
 TINY: dict[str, Any] = {"hidden": (8,), "batch_size": 16}
@@ -55,6 +56,64 @@ def test_a_probe_is_scaled_as_training_is():
         expected = (raw.features - jnp.array([[1.0, -1.0]])) / jnp.array([[2.0, 4.0]])
         np.testing.assert_allclose(scaled.features, expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(scaled.allowed, raw.allowed)
+
+
+def test_a_probe_weighs_rows_and_sums_steps_as_training_does():
+    log = small_log("discrete")
+    weight = (log.reward > 0).astype(float)
+    probe = make_probe(log, IDENTITY, seed=1, weight=weight, n_steps=3)
+    assert probe.batch.reward.shape == (512,) and (probe.batch.reward > 0).all()
+    assert probe.batch.steps is None  # Where Q is reported, the step does not matter.
+    transitions = Experience.of(log).transitions
+    np.testing.assert_array_equal(probe.batch.reward, transitions.reward[probe.rows])
+    dqn, bc = DoubleDQN(**TINY, discount=0.5), BC(**TINY)
+    batch = held_out_batch(dqn, probe)
+    for place, row in enumerate(np.asarray(probe.rows)[:50]):
+        steps = min(3, 8 - row % 8)  # Episodes are 8 long.
+        expected = sum(0.5**i * log.reward[row + i] for i in range(steps))
+        assert batch.reward[place] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert batch.steps[place] == steps
+    assert held_out_batch(bc, probe) is probe.batch
+    state = start(dqn, probe.experience, KEY).state
+    loss, _ = dqn.critic_loss(
+        state.critics.network, state.critics.network, state.target_critics, batch
+    )
+    measured = measure((dqn, state), probe)["held_out/critics/loss"]
+    assert measured == pytest.approx(float(loss), rel=1e-5)
+
+
+class Stored(NamedTuple):
+    """A batch that is not a `Transition`."""
+
+    transition: Transition
+    lucky: Any
+
+
+@hyperparameters
+class LuckyDQN(DoubleDQN):
+    """Learns from what it prepares: whether the row's episode went well."""
+
+    def prepare(self, experience: Experience) -> Stored:
+        return Stored(experience.transitions, experience.episode_return > 0)
+
+    def sample(self, data: Any, key: Any) -> Stored:
+        return take(data, jax.random.randint(key, (self.batch_size,), 0, len(data.lucky)))
+
+    def update(self, state: Any, batch: Any, key: Any) -> Any:
+        state, metrics = super().update(state, batch.transition, key)
+        return state, metrics | {"lucky": batch.lucky.mean(dtype=jnp.float32)}
+
+
+def test_an_algorithm_with_batches_of_its_own_is_probed_on_them(probe: Probe):
+    lucky = LuckyDQN(**TINY)
+    batch = held_out_batch(lucky, probe)
+    assert isinstance(batch, Stored) and batch.lucky.shape == (16,)
+    expected = lucky.sample(lucky.prepare(probe.experience), probe.key)
+    np.testing.assert_array_equal(batch.transition.reward, expected.transition.reward)
+    state = start(lucky, probe.experience, KEY).state
+    metrics = measure((lucky, state), probe)
+    share = np.asarray(expected.lucky).mean()
+    assert metrics["held_out/lucky"] == pytest.approx(share) and 0 < share < 1
 
 
 def tables(*rows: list[float]) -> Critics:

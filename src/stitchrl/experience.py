@@ -48,8 +48,21 @@ class Drawing:
 
     @classmethod
     def of(cls, weight: np.ndarray) -> "Drawing":
-        """Row i is drawn in proportion to weight[i] >= 0, exactly to float32 rounding."""
-        weight = np.asarray(weight, np.float64) * len(weight) / np.sum(weight)
+        """Row i is drawn in proportion to weight[i] >= 0, exactly to float32 rounding.
+
+        Raises `ValueError` for a weight that is negative or not finite, or if all are 0.
+        """
+        weight = np.asarray(weight, np.float64)
+        if not np.isfinite(weight).all():
+            raise ValueError("Every weight of a row must be a finite number.")
+        if (weight < 0).any():
+            raise ValueError(
+                "A row cannot be drawn with a negative weight; 0 leaves it out."
+            )
+        if not weight.any():
+            raise ValueError("Weights leave out every row that can be learned from.")
+        weight = weight / weight.max()  # So that the sum of finite weights is finite.
+        weight *= len(weight) / weight.sum()
         level = weight.tolist()
         alias = list(range(len(level)))
         poor = [i for i, share in enumerate(level) if share < 1]
@@ -102,8 +115,16 @@ class Experience:
         `weight` (size,) says how often each row is drawn compared with the others: in
         expectation the same as weighing its loss. `n_steps` rewards are summed before a
         bootstrap. Rows whose next observation nobody knows cannot be learned from and are
-        left out (`validate` counts them). Raises `DataError` if no row is left.
+        left out (`validate` counts them). Raises `DataError` if no row is left, and
+        `ValueError` for weights that cannot be drawn by.
         """
+        if n_steps < 1:
+            raise ValueError(f"n_steps must be at least 1, but is {n_steps}.")
+        if weight is not None and np.shape(weight) != (dataset.size,):
+            raise ValueError(
+                f"weight must have one number for each of the {dataset.size:,} rows of the "
+                f"log, but has shape {np.shape(weight)}."
+            )
         kept = dataset.has_next
         if not kept.any():
             finding = Finding(
@@ -199,24 +220,24 @@ def transitions_from(
     columns, count = experience.transitions, experience.n_steps
     if count == 1 or discount is None:
         return take(columns, rows)
-    is_inside = _inside(experience, rows, count)
-    seen = jnp.minimum(rows[:, None] + jnp.arange(count), experience.size - 1)
-    rewards = columns.reward[seen] * discount ** jnp.arange(count, dtype=jnp.float32)
+    seen = rows[:, None] + jnp.arange(count)[None, :]
+    is_inside = _inside(experience, seen)
+    weight = (discount ** jnp.arange(count, dtype=jnp.float32))[None, :]
+    reward = columns.reward[jnp.minimum(seen, experience.size - 1)]
     steps = is_inside.sum(axis=1)
     last = rows + steps - 1
     return Transition(
         observation=take(columns.observation, rows),
         action=columns.action[rows],
-        reward=jnp.where(is_inside, rewards, 0.0).sum(axis=1),
+        reward=jnp.where(is_inside, weight * reward, 0.0).sum(axis=1),
         next_observation=take(columns.next_observation, last),
         terminated=columns.terminated[last],
         steps=steps,
     )
 
 
-def _inside(experience: Experience, rows: Any, count: int) -> Bool[Array, "batch count"]:
-    """Which of the `count` rows from each of `rows` on belong to the same episode."""
-    seen = rows[:, None] + jnp.arange(count)
+def _inside(experience: Experience, seen: Any) -> Bool[Array, "batch count"]:
+    """Which of the consecutive rows `seen` belong to the episode of the first one."""
     ended = experience.episode_end[jnp.minimum(seen, experience.size - 1)]
     ended = jnp.asarray(ended, jnp.int32)
     return (jnp.cumsum(ended, axis=1) - ended == 0) & (seen < experience.size)
@@ -230,7 +251,9 @@ def sample_with_next_action(
 ) -> TransitionWithNextAction:
     """Draw transitions as `sample_transitions` does, with the action logged after each.
 
-    Unknown where the episode was terminated (nothing followed) or cut (nobody logged it).
+    Unknown where the episode was terminated (nothing followed) or cut (nobody logged it),
+    and before a last row that cannot be learned from. What stands there is the action of
+    another row: leave it out of every loss.
     """
     rows = draw_rows(experience, key, batch_size)
     batch = transitions_from(experience, rows, discount)

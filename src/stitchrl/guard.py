@@ -80,7 +80,8 @@ def rows_of_update(
     if the batch has no column of rewards.
     """
     transitions: Transition = experience.transitions._replace(reward=experience.row)
-    numbered = dataclasses.replace(experience, transitions=transitions)
+    # One step: a sum of row numbers names no row. Which rows are drawn stays the same.
+    numbered = dataclasses.replace(experience, transitions=transitions, n_steps=1)
     sample_key, _ = keys_of(run.key, update)
     batch = algorithm.sample(prepare(algorithm, numbered), sample_key)
     paths, _ = jax.tree_util.tree_flatten_with_path(batch)

@@ -1,15 +1,16 @@
 """What a run will do: resolved before anything is trained, and written beside results."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import product
 from typing import Any, Literal, NamedTuple, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stitchrl.algorithms import ALGORITHMS, USUAL, find
+from stitchrl.algorithms import USUAL, find
 from stitchrl.findings import did_you_mean
+from stitchrl.limits import impossible
+from stitchrl.needs import NEEDS, require_met, served
 from stitchrl.spaces import Spec
 from stitchrl.tree import is_static
 
@@ -18,25 +19,6 @@ Option = Number | list[int]
 Grid = dict[str, list[Option]]
 
 MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
-
-# What a hyper-parameter of this name can be: in words, and as a test. Others are free.
-_SHARE = ("above 0 and at most 1", lambda value: 0 < value <= 1)
-_POSITIVE = ("above 0", lambda value: value > 0)
-_NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
-_COUNT = ("1 or more", lambda value: value >= 1)
-LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "expectile": ("above 0 and below 1", lambda value: 0 < value < 1),
-    "threshold": ("from 0 to 1", lambda value: 0 <= value <= 1),
-    **dict.fromkeys(("discount", "target_rate", "best_share"), _SHARE),
-    **dict.fromkeys(("learning_rate", "actor_learning_rate"), _POSITIVE),
-    **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
-    **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
-    **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
-    **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
-    **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
-    **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
-}
 
 
 class Plan(BaseModel):
@@ -66,15 +48,15 @@ class Plan(BaseModel):
     strict: bool = False  # Refuse Monte-Carlo returns of truncated episodes.
     force: bool = False  # Go on in spite of errors in the log, with a banner.
 
-    def resolved(self, spec: Spec) -> "Plan":
-        """The plan with its algorithms named and checked against the log's actions.
+    def resolved(self, spec: Spec, met: Collection[str] = tuple(NEEDS)) -> "Plan":
+        """The plan with its algorithms named and checked against the log.
 
-        Raises `ValueError` naming what fits, or the field that does not exist.
+        `met` is what the log has of what algorithms need (`needs.met_by`). Raises
+        `ValueError` naming what fits, or the field that does not exist.
         """
         wanted = self.algorithms
         if wanted is None:
-            kind = type(spec.action)
-            wanted = {name: {} for name in USUAL if kind in ALGORITHMS[name]}
+            wanted = {name: {} for name in served(USUAL, spec, met)}
         if self.updates % self.chunk:
             raise ValueError(
                 f"The plan's {self.updates:,} updates must be a multiple of its chunk of "
@@ -84,6 +66,8 @@ class Plan(BaseModel):
             name: typed_grid(name, grid, find(name, spec.action))
             for name, grid in wanted.items()
         }
+        for name in grids:
+            require_met(name, spec, met)
         return self.model_copy(update={"algorithms": grids})
 
 
@@ -152,15 +136,9 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
                 raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
             if is_static(types[key]) and isinstance(value, float):
                 raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
-            _require_possible(name, key, value)
+            if (wrong := impossible(key, value)) is not None:
+                raise ValueError(f"'{name}.{key}' {wrong}")
     return {key: [_typed(v, types[key]) for v in values] for key, values in grid.items()}
-
-
-def _require_possible(name: str, key: str, value: Option) -> None:
-    words, is_possible = LIMITS.get(key, ("a finite number", math.isfinite))
-    numbers = value if isinstance(value, list) else [value]
-    if not all(math.isfinite(number) and is_possible(number) for number in numbers):
-        raise ValueError(f"'{name}.{key}' must be {words}, but got {value!r}.")
 
 
 def _typed(value: Option, kind: Any) -> Option:

@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.base import HasActionValue
 from stitchrl.dataset import Dataset
-from stitchrl.experience import Experience, Transition, take
+from stitchrl.experience import Experience, Transition, take, transitions_from
 from stitchrl.learner import Metrics
 from stitchrl.networks import Critics
 from stitchrl.normalizer import Normalizer, RewardTransform
@@ -24,6 +25,7 @@ class Probe(NamedTuple):
     """Fixed held-out experience on which every member is measured after each chunk."""
 
     batch: Transition
+    rows: Int[Array, "batch"]  # Where these stand in the experience.
     experience: Experience  # All of it, for algorithms whose batches are of another kind.
     starts: Any  # First observations of held-out episodes.
     key: Key[Array, ""]
@@ -36,12 +38,17 @@ def make_probe(
     *,
     seed: int,
     size: int = PROBE_SIZE,
+    weight: np.ndarray | None = None,
+    n_steps: int = 1,
 ) -> Probe:
     """Draw a probe of at most `size` transitions and starts from a held-out split.
 
-    `normalizer` and `reward_transform` are those of training: losses must be alike.
+    `normalizer`, `reward_transform`, `n_steps` and what `weight` (size,) of the held-out
+    rows stands for are those of training: losses must be alike.
     """
-    experience = Experience.of(held_out, normalizer, reward_transform)
+    experience = Experience.of(
+        held_out, normalizer, reward_transform, weight=weight, n_steps=n_steps
+    )
     row_key, start_key, key = jax.random.split(jax.random.key(seed), 3)
 
     def some(key: Key[Array, ""], rows: Int[Array, "rows"]) -> Int[Array, "some"]:
@@ -51,8 +58,12 @@ def make_probe(
     starts = jax.vmap(normalizer)(starts)
     if held_out.valid_actions is not None:
         starts = Masked(starts, jnp.asarray(held_out.valid_actions[held_out.first_row]))
+    rows = some(row_key, jnp.arange(experience.size))
+    if experience.drawing is not None:
+        rows = experience.drawing.draw(row_key, len(rows))
     return Probe(
-        batch=take(experience.transitions, some(row_key, jnp.arange(experience.size))),
+        batch=take(experience.transitions, rows),
+        rows=rows,
         experience=experience,
         starts=take(starts, some(start_key, jnp.arange(held_out.episodes))),
         key=key,
@@ -82,10 +93,17 @@ def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
 
 
 def held_out_batch(algorithm: Any, probe: Probe) -> Any:
-    """The probe's transitions; where the algorithm learns from more, what it samples."""
+    """The probe's transitions, over as many steps as the algorithm's own.
+
+    Where its batches are of another kind: what it samples from all of the experience.
+    """
     data = prepare(algorithm, probe.experience)
     drawn = algorithm.sample(data, probe.key)
-    return probe.batch if isinstance(drawn, Transition) else drawn
+    if not isinstance(drawn, Transition):
+        return drawn
+    if drawn.steps is None:
+        return probe.batch
+    return transitions_from(probe.experience, probe.rows, algorithm.discount)
 
 
 def value_of(

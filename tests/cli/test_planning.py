@@ -6,7 +6,7 @@ from stitchrl.cli.planning import chunk_of, planned, policies_of
 
 LOG = (
     "episode,step,age,sex,dose,outcome\n"
-    "1,0,60,f,low,0\n1,1,61,f,high,1\n2,0,44,m,low,0\n2,1,45,m,low,1\n"
+    "1,0,60,f,low,0\n1,1,61,f,high,1\n2,0,44,m,low,0\n2,1,45,m,low,0\n"
 )
 MAP = """
 preset = "plain"
@@ -60,6 +60,14 @@ def test_all_algorithms_that_fit_are_named(log):
     some = plan_of(log, algorithms="iql, value_iteration")
     assert some.algorithms == {"iql": {}} and some.tabular
     assert not plan_of(log, algorithms="iql").tabular
+
+
+def test_what_learns_from_returns_is_left_out_where_all_are_equal(log):
+    log.write_text(LOG.replace("45,m,low,0", "45,m,low,1"))
+    assert "filtered_bc" not in plan_of(log).algorithms
+    assert "filtered_bc" not in plan_of(log, algorithms="all").algorithms
+    with pytest.raises(ValueError, match="every episode has the same return"):
+        plan_of(log, algorithms="filtered_bc")
 
 
 def test_options_make_grids_of_the_right_types(log):

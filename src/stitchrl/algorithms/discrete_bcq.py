@@ -35,6 +35,7 @@ class DiscreteBCQ:
     """
 
     actions: ClassVar = (Discrete,)
+    needs: ClassVar = ("rewards",)
 
     threshold: float = 0.3  # τ, Eq. 19: relative to the likeliest action.
     logit_weight: float = 1e-2  # On squared logits of the imitation; in the code only.

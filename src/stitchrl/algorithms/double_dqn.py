@@ -34,6 +34,7 @@ class DoubleDQN:
     """
 
     actions: ClassVar = (Discrete,)
+    needs: ClassVar = ("rewards",)
     is_control: ClassVar = True
 
     discount: float = 0.99  # γ

@@ -3,11 +3,11 @@
 %BC in Chen et al., 2021 (Decision Transformer; arXiv:2106.01345).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.bc import BC
 from stitchrl.experience import Experience, Transition, take
@@ -19,7 +19,7 @@ class Ranked(NamedTuple):
 
     transitions: Transition
     share: Float[Array, "size"]  # Of all episodes (or steps), up to a row's and with it.
-    weight: Float[Array, "size"] | None  # Of all rows up to one, if they are weighed.
+    weight: Int[Array, "size"] | None  # Of all rows up to one, if they are weighed.
 
 
 @hyperparameters
@@ -33,6 +33,8 @@ class FilteredBC(BC):
     likelihood; theirs sees 20 and minimizes a squared error.
     """
 
+    needs: ClassVar = ("returns",)
+
     best_share: float = 0.1  # k %, of episodes ranked by undiscounted return.
     by_steps: bool = False
 
@@ -45,7 +47,10 @@ class FilteredBC(BC):
         share = jax.lax.cummin(at_end, reverse=True) / counted[-1]
         weight = None
         if experience.drawing is not None:
-            weight = jnp.cumsum(experience.drawing.weight[order])
+            # In whole numbers, whose sum is exact: their total is just below 2^30.
+            unit = (2**30 - 2**10) / experience.size
+            parts = jnp.floor(unit * experience.drawing.weight[order])
+            weight = jnp.cumsum(parts.astype(jnp.int32))
         return Ranked(take(experience.transitions, order), share, weight)
 
     def sample(self, data: Any, key: Key[Array, ""]) -> Transition:
@@ -55,6 +60,8 @@ class FilteredBC(BC):
         if data.weight is None:
             rows = jax.random.randint(key, (self.batch_size,), 0, kept)
             return take(data.transitions, rows)
-        height = jax.random.uniform(key, (self.batch_size,)) * data.weight[kept - 1]
+        # Where all that is kept weighs nothing: the best row that weighs something.
+        total = jnp.where(data.weight[kept - 1] > 0, data.weight[kept - 1], 1)
+        height = jax.random.randint(key, (self.batch_size,), 0, total)
         rows = jnp.searchsorted(data.weight, height, side="right")
-        return take(data.transitions, jnp.minimum(rows, kept - 1))
+        return take(data.transitions, rows)

@@ -41,6 +41,7 @@ class IQL:
     """
 
     actions: ClassVar = (Continuous, Discrete)
+    needs: ClassVar = ("rewards",)
 
     expectile: float = 0.7  # τ, Eq. 5.
     inverse_temperature: float = 3.0  # β, Eq. 7.

@@ -39,6 +39,7 @@ class SAC:
     """Networks, losses and sampling of a soft actor-critic with twin critics."""
 
     actions: ClassVar = (Continuous,)
+    needs: ClassVar = ("rewards",)
 
     initial_temperature: float = 1.0
     entropy_per_action: float = -1.0  # Target entropy divided by the size of the action.

@@ -36,6 +36,7 @@ class TD3:
     """
 
     actions: ClassVar = (Continuous,)
+    needs: ClassVar = ("rewards",)
     is_control: ClassVar = True
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
 

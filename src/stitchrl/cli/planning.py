@@ -1,7 +1,7 @@
 """From a plan file and options to a plan, and to the log it is about."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_origin
@@ -12,6 +12,7 @@ from stitchrl import sources
 from stitchrl.algorithms import ALGORITHMS, USUAL
 from stitchrl.dataset import Dataset
 from stitchrl.findings import did_you_mean
+from stitchrl.needs import met_by, served
 from stitchrl.plan import Grid, Plan, parse_option
 from stitchrl.sources.mapping import mapping_of
 from stitchrl.spaces import Spec
@@ -44,11 +45,12 @@ def planned(
         entries["mapping"] = _as_given(found)
     entries |= {name: value for name, value in flags.items() if value not in (None, ())}
     entries["log"] = str(log.absolute())
-    entries |= _algorithms(algorithms, entries, dataset.spec)
+    met = met_by(dataset)
+    entries |= _algorithms(algorithms, entries, dataset.spec, met)
     entries["algorithms"] = _with_options(entries["algorithms"], options, dataset.spec)
     if isinstance(entries.get("updates"), int) and "chunk" not in entries:
         entries["chunk"] = chunk_of(entries["updates"])
-    return _checked(entries, file).resolved(dataset.spec), dataset
+    return _checked(entries, file).resolved(dataset.spec, met), dataset
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -76,20 +78,21 @@ def _as_given(mapping: sources.Mapping) -> dict[str, Any]:
     return mapping.model_dump(mode="json", exclude_unset=True, exclude=added)
 
 
-def _algorithms(said: str | None, entries: dict[str, Any], spec: Spec) -> dict[str, Any]:
+def _algorithms(
+    said: str | None, entries: dict[str, Any], spec: Spec, met: Collection[str]
+) -> dict[str, Any]:
     """The plan's entries `algorithms` and `tabular`."""
     kind = type(spec.action)
-    every = {name: {} for name, kinds in ALGORITHMS.items() if kind in kinds}
     if said is None:
         grids = entries.get("algorithms")
-        usual = {name: {} for name in USUAL if name in every}
+        usual = {name: {} for name in served(USUAL, spec, met)}
         return {"algorithms": usual if grids is None else _grids(grids, spec)}
     if said == "all":
-        return {"algorithms": every}
+        return {"algorithms": {name: {} for name in served(ALGORITHMS, spec, met)}}
     if said == "none":
         return {"algorithms": {}, "tabular": False}
     names = [name.strip() for name in said.split(",") if name.strip()]
-    known = [*every, TABULAR]
+    known = [*(name for name, kinds in ALGORITHMS.items() if kind in kinds), TABULAR]
     for name in names:
         if name not in known:
             raise ValueError(

@@ -1,15 +1,18 @@
 """Whether a log and a plan fit each other, before anything else is done."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from stitchrl.algorithms import find
 from stitchrl.dataset import Dataset
 from stitchrl.evaluation.judge import estimand_discount
 from stitchrl.evaluation.requests import Request
 from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.job.external import external_request
+from stitchrl.needs import met_by
 from stitchrl.plan import Plan
-from stitchrl.validation import validate
+from stitchrl.validation import errors, validate
 
 
 class Checked(NamedTuple):
@@ -30,16 +33,16 @@ def checked(plan: Plan, dataset: Dataset) -> Checked:
     """
     if plan.horizon is not None:
         dataset = replace(dataset, horizon=plan.horizon)
-    findings = (*validate(dataset), *_monte_carlo(plan, dataset))
-    errors = [f for f in findings if f.severity is Severity.ERROR]
-    if errors and not plan.force:
-        raise DataError(errors)
-    plan = plan.resolved(dataset.spec)
+    findings = validate(dataset)
+    _require_no_errors(findings, plan)
+    plan = plan.resolved(dataset.spec, met_by(dataset))
+    cut = _monte_carlo(plan, dataset)
+    _require_no_errors(cut, plan)
     discount = estimand_discount(dataset, plan.discount)
     external = tuple(external_request(name, plan, dataset) for name in plan.policies)
     if not (external or plan.algorithms or has_tabular(plan, dataset)):
         raise nothing_to_evaluate()
-    return Checked(plan, dataset, findings, discount, external)
+    return Checked(plan, dataset, (*findings, *cut), discount, external)
 
 
 def has_tabular(plan: Plan, dataset: Dataset) -> bool:
@@ -55,19 +58,28 @@ def nothing_to_evaluate() -> ValueError:
     )
 
 
-def _monte_carlo(plan: Plan, dataset: Dataset) -> list[Finding]:
-    """Filtering by return sees only the observed part of episodes that were cut."""
+def _require_no_errors(findings: Sequence[Finding], plan: Plan) -> None:
+    wrong = errors(findings)
+    if wrong and not plan.force:
+        raise DataError(wrong)
+
+
+def _monte_carlo(plan: Plan, dataset: Dataset) -> tuple[Finding, ...]:
+    """Returns are only of the observed part of episodes that were cut."""
     cut = int(dataset.truncated[dataset.last_row].sum())
-    wanted = plan.algorithms is None or "filtered_bc" in plan.algorithms
-    if not (cut and wanted):
-        return []
-    return [
-        Finding(
-            "MC_TRUNCATED",
-            Severity.ERROR if plan.strict else Severity.WARNING,
-            f"Filtered cloning ranks episodes by their return, but {cut:,} of "
-            f"{dataset.episodes:,} episodes were cut, so that part of theirs is unknown.",
-            "Leave out filtered_bc, or accept that cut episodes rank too low.",
-            count=cut,
-        )
+    names = [
+        name
+        for name in plan.algorithms or ()
+        if "returns" in getattr(find(name, dataset.spec.action), "needs", ())
     ]
+    if not (cut and names):
+        return ()
+    finding = Finding(
+        "MC_TRUNCATED",
+        Severity.ERROR if plan.strict else Severity.WARNING,
+        f"{cut:,} of {dataset.episodes:,} episodes were cut, so that part of their return "
+        f"is unknown, and these learn from whole returns: {', '.join(names)}.",
+        f"Leave out {', '.join(names)}, or accept that cut episodes count too little.",
+        count=cut,
+    )
+    return (finding,)

@@ -10,6 +10,7 @@ import numpy as np
 from stitchrl.checkpoint import KEPT
 from stitchrl.dataset import Choices, Dataset
 from stitchrl.experience import Experience
+from stitchrl.needs import met_by
 from stitchrl.plan import MIXTURE_SHARES, MemberPlan, Plan, members
 from stitchrl.population import by_program, devices
 from stitchrl.splits import SHARES
@@ -59,7 +60,7 @@ def forecast(plan: Plan, dataset: Dataset) -> Forecast:
     The work of an update is what XLA counts in it, the speed is measured on a matrix
     product. Raises `ValueError` if the plan does not fit the log.
     """
-    plan = plan.resolved(dataset.spec)
+    plan = plan.resolved(dataset.spec, met_by(dataset))
     plans = members(plan, dataset.spec)
     sample = dataset.take_episodes(np.arange(min(SAMPLE_EPISODES, dataset.episodes)))
     experience = Experience.of(sample)

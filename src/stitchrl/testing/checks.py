@@ -1,6 +1,5 @@
 """The checks, one function each: an `AssertionError` with a sentence, or nothing."""
 
-import dataclasses
 import io
 import re
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from stitchrl.population import rekeyed, unkeyed
 from stitchrl.spaces import Continuous, Masked
 from stitchrl.testing.subject import STEPS, Subject
 from stitchrl.train import Run, probe
+from stitchrl.tree import with_values
 
 TOLERANCE = 1e-4  # Where the same sums are taken in another order.
 
@@ -155,7 +155,7 @@ def keeps_targets_at_rate_zero(subject: Subject) -> None:
     """Slow copies move by `target_rate` and by nothing else."""
     if not hasattr(subject.algorithm, "target_rate"):
         return
-    still = dataclasses.replace(subject.algorithm, target_rate=0.0)
+    still = with_values(subject.algorithm, target_rate=0.0)
     first = subject.first
     targets = [name for name in first.state._fields if name.startswith("target_")]
     assert targets, f"{subject.name} has a target_rate, but its state has no `target_...`."
