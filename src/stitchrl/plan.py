@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stitchrl.algorithms import ALGORITHMS, USUAL, find
+from stitchrl.algorithms import USUAL, find
 from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Spec
 from stitchrl.tree import is_static
@@ -26,7 +26,9 @@ _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 _COUNT = ("1 or more", lambda value: value >= 1)
 LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "expectile": ("above 0 and below 1", lambda value: 0 < value < 1),
-    "threshold": ("from 0 to 1", lambda value: 0 <= value <= 1),
+    **dict.fromkeys(
+        ("threshold", "minimum_share"), ("from 0 to 1", lambda value: 0 <= value <= 1)
+    ),
     **dict.fromkeys(("discount", "target_rate", "best_share"), _SHARE),
     **dict.fromkeys(("learning_rate", "actor_learning_rate"), _POSITIVE),
     **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
@@ -34,8 +36,11 @@ LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
     **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
+    **dict.fromkeys(("clone_weight", "actor_penalty", "critic_penalty"), _NOT_NEGATIVE),
+    **dict.fromkeys(("target_divergence", "largest_step", "prior_weight"), _NOT_NEGATIVE),
+    **dict.fromkeys(("batch_size", "hidden", "ensemble", "generator_hidden"), _COUNT),
     **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
+    **dict.fromkeys(("target_samples", "candidates"), _COUNT),
 }
 
 
@@ -73,8 +78,7 @@ class Plan(BaseModel):
         """
         wanted = self.algorithms
         if wanted is None:
-            kind = type(spec.action)
-            wanted = {name: {} for name in USUAL if kind in ALGORITHMS[name]}
+            wanted = {name: {} for name in USUAL[type(spec.action)]}
         if self.updates % self.chunk:
             raise ValueError(
                 f"The plan's {self.updates:,} updates must be a multiple of its chunk of "

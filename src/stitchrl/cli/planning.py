@@ -82,7 +82,7 @@ def _algorithms(said: str | None, entries: dict[str, Any], spec: Spec) -> dict[s
     every = {name: {} for name, kinds in ALGORITHMS.items() if kind in kinds}
     if said is None:
         grids = entries.get("algorithms")
-        usual = {name: {} for name in USUAL if name in every}
+        usual = {name: {} for name in USUAL[kind]}
         return {"algorithms": usual if grids is None else _grids(grids, spec)}
     if said == "all":
         return {"algorithms": every}
