@@ -99,7 +99,9 @@ def show(log: task.Log, rows: list[dict[str, Any]]) -> None:
     for name in task.algorithms(log):
         found = [r for r in rows if r["figure"].rsplit("/", 1)[0] == f"{log.name}/{name}"]
         if found:
-            shown = [f"{r['value']:7.1f} [{r['low']:5.1f}, {r['high']:5.1f}]" for r in found]
+            shown = [
+                f"{r['value']:7.1f} [{r['low']:5.1f}, {r['high']:5.1f}]" for r in found
+            ]
             print(f"{name:14}" + "".join(f"{text:>22}" for text in shown))
 
 

@@ -12,7 +12,9 @@ _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 _COUNT = ("1 or more", lambda value: value >= 1)
 LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "expectile": ("above 0 and below 1", lambda value: 0 < value < 1),
-    "threshold": ("from 0 to 1", lambda value: 0 <= value <= 1),
+    **dict.fromkeys(
+        ("threshold", "minimum_share"), ("from 0 to 1", lambda value: 0 <= value <= 1)
+    ),
     **dict.fromkeys(("discount", "target_rate", "best_share"), _SHARE),
     **dict.fromkeys(("learning_rate", "actor_learning_rate"), _POSITIVE),
     **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
@@ -20,8 +22,11 @@ LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
     **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
+    **dict.fromkeys(("clone_weight", "actor_penalty", "critic_penalty"), _NOT_NEGATIVE),
+    **dict.fromkeys(("target_divergence", "largest_step", "prior_weight"), _NOT_NEGATIVE),
+    **dict.fromkeys(("batch_size", "hidden", "ensemble", "generator_hidden"), _COUNT),
     **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
+    **dict.fromkeys(("target_samples", "candidates"), _COUNT),
 }
 
 # Why: what would happen beyond the limit. Where nothing stands, the name says it.

@@ -56,7 +56,7 @@ class Plan(BaseModel):
         """
         wanted = self.algorithms
         if wanted is None:
-            wanted = {name: {} for name in served(USUAL, spec, met)}
+            wanted = {name: {} for name in served(USUAL[type(spec.action)], spec, met)}
         if self.updates % self.chunk:
             raise ValueError(
                 f"The plan's {self.updates:,} updates must be a multiple of its chunk of "

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stitchrl import networks, normalizer, policies
+from stitchrl import networks, normalizer, policies, proposals
 from stitchrl.artifacts import ArtifactError
 from stitchrl.tree import assemble
 
@@ -15,6 +15,7 @@ CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         networks.Linear,
+        networks.LayerNorm,
         networks.MLP,
         networks.Critic,
         networks.ActionTable,
@@ -28,6 +29,9 @@ CLASSES: dict[str, type] = {
         policies.WithoutRare,
         policies.Deterministic,
         policies.Normalized,
+        proposals.Decoder,
+        proposals.Perturbation,
+        proposals.BestProposal,
     )
 }
 

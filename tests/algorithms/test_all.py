@@ -1,5 +1,7 @@
 """What holds for every algorithm. A new one is covered by being registered."""
 
+from dataclasses import fields
+
 import jax
 import numpy as np
 import pytest
@@ -9,7 +11,11 @@ from stitchrl.problems.bandits import one_step, regret
 from stitchrl.testing import KINDS, Check, checks_of
 from stitchrl.testing.subject import Subject
 
-TINY = {"hidden": (32, 32), "batch_size": 64}
+
+def tiny(cls: type) -> dict:
+    """Small batches, and small sizes for all of its networks."""
+    sizes = [field.name for field in fields(cls) if field.name.endswith("hidden")]
+    return dict.fromkeys(sizes, (32, 32)) | {"batch_size": 64}
 
 
 def kinds_of_all() -> list[tuple[str, str]]:
@@ -25,7 +31,8 @@ def all_checks() -> list:
     return [
         pytest.param(check, id=f"{name} {check.name}")
         for name, kind in kinds_of_all()
-        for check in checks_of(ALGORITHMS[name][KINDS[kind]](**TINY), kinds=[kind])
+        for cls in [ALGORITHMS[name][KINDS[kind]]]
+        for check in checks_of(cls(**tiny(cls)), kinds=[kind])
     ]
 
 
@@ -41,8 +48,12 @@ REGRET = {
     "filtered_bc": (0.04, 0.01, 0.06),
     "iql": (0.02, 0.01, 0.03),
     "cql": (0.02, 0.01, 0.01),
-    "bcq": (None, 0.01, 0.01),
+    "bcq": (0.03, 0.01, 0.01),
     "td3_bc": (0.04, None, None),
+    "ddpg_bc": (0.01, None, None),
+    "sac_bc": (0.02, None, None),
+    "rebrac": (0.01, None, None),
+    "brac": (0.02, 0.01, 0.01),
     "double_dqn": (None, 0.01, 0.01),
     "td3": (0.04, None, None),
 }
@@ -51,7 +62,8 @@ SHARPER = {
     "iql": {"inverse_temperature": 20.0, "expectile": 0.9, "total_updates": 1000.0},
     "cql": {"initial_weight": 0.1, "cloning_updates": 100.0, "actor_learning_rate": 3e-3},
     "cql discrete": {"conservative_weight": 0.05},
-    "bcq": {"threshold": 0.1},
+    "bcq discrete": {"threshold": 0.1},
+    "brac": {"initial_weight": 0.1, "actor_learning_rate": 3e-3},
 }
 
 
@@ -61,7 +73,7 @@ def test_reaches_the_known_answer(name: str, kind: str):
     sharper = SHARPER.get(name + discrete, SHARPER.get(name, {}))
     cls = ALGORITHMS[name][KINDS[kind]]
     dataset = one_step(kind)
-    subject = Subject(cls(**TINY, learning_rate=3e-3, **sharper), kind, dataset)
+    subject = Subject(cls(**{**tiny(cls), "learning_rate": 3e-3, **sharper}), kind, dataset)
     run = subject.start(jax.random.key(1))
     for _ in range(500):
         run = subject.half(run)

@@ -1,12 +1,17 @@
 """Offline RL algorithms, one per file, and the registry that finds them by name."""
 
 from stitchrl.algorithms.bc import BC
+from stitchrl.algorithms.bcq import BCQ
+from stitchrl.algorithms.brac import BRAC
 from stitchrl.algorithms.cql import CQL
+from stitchrl.algorithms.ddpg_bc import DDPGBC
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.filtered_bc import FilteredBC
 from stitchrl.algorithms.iql import IQL
+from stitchrl.algorithms.rebrac import ReBRAC
+from stitchrl.algorithms.sac_bc import SACBC
 from stitchrl.algorithms.td3 import TD3
 from stitchrl.algorithms.td3_bc import TD3BC
 from stitchrl.findings import did_you_mean
@@ -17,16 +22,21 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "filtered_bc": {Continuous: FilteredBC, Discrete: FilteredBC},
     "iql": {Continuous: IQL, Discrete: IQL},
     "cql": {Continuous: CQL, Discrete: DiscreteCQL},
-    "bcq": {Discrete: DiscreteBCQ},
+    "bcq": {Continuous: BCQ, Discrete: DiscreteBCQ},
     "td3_bc": {Continuous: TD3BC},
+    "ddpg_bc": {Continuous: DDPGBC},
+    "sac_bc": {Continuous: SACBC},
+    "rebrac": {Continuous: ReBRAC},
+    "brac": {Continuous: BRAC, Discrete: BRAC},
     "double_dqn": {Discrete: DoubleDQN},
     "td3": {Continuous: TD3},
 }
 
 # What a run trains where nothing else is asked for: one of each kind, and a control.
-USUAL = (
-    "bc", "filtered_bc", "iql", "cql", "bcq", "td3_bc", "double_dqn", "td3",
-)  # fmt: skip
+USUAL: dict[type, tuple[str, ...]] = {
+    Continuous: ("bc", "filtered_bc", "iql", "cql", "td3_bc", "td3"),
+    Discrete: ("bc", "filtered_bc", "iql", "cql", "bcq", "double_dqn"),
+}
 
 
 def find(name: str, action: Continuous | Discrete) -> type:

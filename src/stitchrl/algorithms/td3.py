@@ -1,11 +1,11 @@
 """TD3 (Fujimoto, van Hoof and Meger, 2018; arXiv:1802.09477): a control."""
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.experience import Experience, Transition, sample_transitions
 from stitchrl.learner import Learner, Metrics, move_towards
@@ -39,6 +39,7 @@ class TD3:
     needs: ClassVar = ("rewards",)
     is_control: ClassVar = True
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
+    has_layer_norm: ClassVar = False  # In the critics.
 
     target_noise: float = 0.2  # σ, on actions scaled to [-1, 1].
     target_noise_clip: float = 0.5
@@ -56,7 +57,9 @@ class TD3:
     def init(self, key: Key[Array, ""], spec: Spec) -> TD3State:
         actor_key, critic_key = jax.random.split(key)
         actor = Deterministic.create(actor_key, spec, self.hidden)
-        critics = Critics.create(critic_key, spec, self.hidden)
+        critics = Critics.create(
+            critic_key, spec, self.hidden, layer_norm=self.has_layer_norm
+        )
         return TD3State(
             actor=Learner.create(actor, self.optimizer),
             critics=Learner.create(critics, self.optimizer),
@@ -69,7 +72,7 @@ class TD3:
         return sample_transitions(data, key, self.batch_size, self.discount)
 
     def update(
-        self, state: TD3State, batch: Transition, key: Key[Array, ""]
+        self, state: TD3State, batch: Any, key: Key[Array, ""]
     ) -> tuple[TD3State, Metrics]:
         step = state.step + 1
         critics, critic_metrics = state.critics.minimize(
@@ -85,7 +88,7 @@ class TD3:
         state, actor_metrics = jax.lax.cond(is_due, self.move, self.hold, state, batch)
         return state, critic_metrics | actor_metrics
 
-    def move(self, state: TD3State, batch: Transition) -> tuple[TD3State, Metrics]:
+    def move(self, state: TD3State, batch: Any) -> tuple[TD3State, Metrics]:
         """Step the actor on the critics as they are, then all targets."""
         critics = state.critics.network
         actor, metrics = state.actor.minimize(
@@ -102,7 +105,7 @@ class TD3:
         )
         return moved, metrics
 
-    def hold(self, state: TD3State, batch: Transition) -> tuple[TD3State, Metrics]:
+    def hold(self, state: TD3State, batch: Any) -> tuple[TD3State, Metrics]:
         """Between steps of the actor: its loss is still reported."""
         return state, self.actor_loss(state.actor.network, state.critics.network, batch)[1]
 
@@ -121,12 +124,24 @@ class TD3:
         key: Key[Array, ""],
     ):
         """Regress Q(s, a) to r + γ min Q'(s', π'(s') + clipped noise)."""
+        next_action = self.noisy_action(target_actor, batch, key)
+        next_q = jax.vmap(target_critics)(batch.next_observation, next_action)
+        target = td_target(batch, self.discount, next_q.min(axis=-1))
+        return self.regression(critics, batch, target)
+
+    def noisy_action(
+        self, target_actor: Deterministic, batch: Transition, key: Key[Array, ""]
+    ) -> Float[Array, "batch action"]:
+        """π'(s') + clipped noise, within the bounds."""
         noise = self.target_noise * jax.random.normal(key, batch.action.shape)
         noise = jnp.clip(noise, -self.target_noise_clip, self.target_noise_clip)
         next_action = jax.vmap(target_actor.mode)(batch.next_observation) + noise
-        next_action = jnp.clip(next_action, -1.0, 1.0)
-        next_q = jax.vmap(target_critics)(batch.next_observation, next_action)
-        target = td_target(batch, self.discount, next_q.min(axis=-1))
+        return jnp.clip(next_action, -1.0, 1.0)
+
+    def regression(
+        self, critics: Critics, batch: Transition, target: Float[Array, "batch"]
+    ) -> tuple[jax.Array, Metrics]:
+        """Squared error of every critic on logged actions, summed over critics."""
         q = jax.vmap(critics)(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

@@ -85,7 +85,7 @@ def _algorithms(
     kind = type(spec.action)
     if said is None:
         grids = entries.get("algorithms")
-        usual = {name: {} for name in served(USUAL, spec, met)}
+        usual = {name: {} for name in served(USUAL[kind], spec, met)}
         return {"algorithms": usual if grids is None else _grids(grids, spec)}
     if said == "all":
         return {"algorithms": {name: {} for name in served(ALGORITHMS, spec, met)}}

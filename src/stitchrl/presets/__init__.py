@@ -59,9 +59,7 @@ def chosen(family: str, algorithms: list[str]) -> dict[str, Preset]:
             f"There are: {', '.join(known)}."
         )
     found = {
-        name: presets_of(name)[family]
-        for name in algorithms
-        if family in presets_of(name)
+        name: presets_of(name)[family] for name in algorithms if family in presets_of(name)
     }
     if not found:
         having = [name for name in sorted(_files()) if family in presets_of(name)]
