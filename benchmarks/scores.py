@@ -1,9 +1,9 @@
 """Every algorithm and its controls on logs whose truth is known, under equal budgets.
 
-A cell (log, algorithm, seed) is a JSON file in results/scores/: an interrupted bench goes on
-where it stopped. Units of work run on all cores, one process each. The table shows the score
-of the last policy, of the best of five checkpoints (which only a simulator can tell), and of
-the seed that FQE chooses offline. Writes results/scores.json.
+A cell (log, algorithm, seed) is a JSON file in results/scores/: an interrupted bench goes
+on where it stopped. Units of work run on all cores, one process each. The table shows the
+score of the last policy, of the best of five checkpoints (which only a simulator can tell),
+and of the seed that FQE chooses offline. Writes results/scores.json.
 """
 
 import argparse

@@ -1,9 +1,27 @@
-"""What `scores.py` runs: logs, budgets, algorithms and their settings. Equal for all."""
+"""What `scores.py` runs: logs, equal budgets, algorithms, and where settings come from.
 
+Every algorithm gets the same number of updates, the same batch and the same sizes of hidden
+layers on a log; its other settings are its preset for the family, or its defaults.
+"""
+
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from stitchrl import sources, zoo
+from stitchrl.algorithms import find
+from stitchrl.candidates import Candidate
+from stitchrl.dataset import Dataset
+from stitchrl.normalizer import Normalizer
+from stitchrl.plan import Plan, members
+from stitchrl.presets import Preset, presets_of
+from stitchrl.rewards import RewardTransform
+
+MADE = Path(__file__).parents[1] / ".bench" / "zoo"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 CHECKPOINTS = 5  # Scored after each fifth of a run; "best" is the best of them.
-DISCOUNT = 0.99
+BATCH = 256
+DISCOUNT = 0.99  # Of training everywhere, and of FQE where the process goes on.
 FQE_UPDATES = 5_000
 
 
@@ -13,47 +31,93 @@ class Log(NamedTuple):
     name: str  # In the zoo.
     family: str  # Of presets.
     updates: int
-    hidden: tuple[int, ...]
+    width: int  # Of each hidden layer; how many there are is the algorithm's own.
     seeds: int
-    episodes: int  # Of each scoring: rollouts of at most 1,000 steps.
-    more: dict[str, dict[str, Any]]  # Settings of some algorithms, beyond presets.
+    episodes: int = 0  # Of each scoring, of at most 1,000 steps; 0: the truth is exact.
 
 
-FEW_SAMPLES = {"cql": {"action_samples": 4}}
 LOGS = [
-    Log("pointmaze-medium", "maze2d", 30_000, (64, 64), 3, 20, {}),
-    Log("pointmaze-large", "maze2d", 30_000, (64, 64), 3, 20, {}),
-    Log("hopper-medium-zoo-v0", "locomotion", 20_000, (256, 256), 3, 10, FEW_SAMPLES),
-    Log("hopper-replay-zoo-v0", "locomotion", 20_000, (256, 256), 3, 10, FEW_SAMPLES),
-    Log("hopper-expert-zoo-v0", "locomotion", 20_000, (256, 256), 3, 10, FEW_SAMPLES),
-    Log("icu-sepsis", "none", 20_000, (64, 64), 5, 0, {}),
+    Log("pointmaze-medium", "maze2d", 30_000, 64, 3, 20),
+    Log("pointmaze-large", "maze2d", 30_000, 64, 3, 20),
+    Log("hopper-medium-zoo-v0", "locomotion", 20_000, 256, 3, 10),
+    Log("hopper-replay-zoo-v0", "locomotion", 20_000, 256, 3, 10),
+    Log("hopper-expert-zoo-v0", "locomotion", 20_000, 256, 3, 10),
+    Log("icu-sepsis", "none", 20_000, 64, 5),
 ]
-CONTINUOUS = [
-    "bc",
-    "filtered_bc",
-    "rvs",
-    "awac",
-    "one_step",
-    "iql",
-    "xql",
-    "cql",
-    "td3_bc",
-    "rebrac",
-    "td3",
-    "sac",
-]
-DISCRETE = [
-    "bc",
-    "filtered_bc",
-    "awac",
-    "crr",
-    "one_step",
-    "iql",
-    "xql",
-    "cql",
-    "bcq",
-    "bcq_iql",
-    "brac",
-    "dqn",
-    "double_dqn",
-]
+CONTINUOUS = """
+    bc filtered_bc rvs awac one_step iql xql cql td3_bc rebrac td3 sac
+""".split()
+DISCRETE = """
+    bc filtered_bc rvs awac crr one_step iql xql cql bcq bcq_iql brac dqn double_dqn
+""".split()
+FEW_ACTIONS = {"hopper": {"cql": {"action_samples": 4}}}  # Of CQL, to save hours.
+
+
+class Setting(NamedTuple):
+    """An algorithm on a log, and how it sees the log."""
+
+    algorithm: Any
+    normalizer: Normalizer
+    reward: RewardTransform
+    described: dict[str, Any]
+
+
+def algorithms(log: Log) -> list[str]:
+    return DISCRETE if log.name == "icu-sepsis" else CONTINUOUS
+
+
+@cache
+def load(log: Log) -> Dataset:
+    """The log, made once and kept."""
+    place = MADE / f"{log.name}.parquet"
+    if not place.is_file():
+        MADE.mkdir(parents=True, exist_ok=True)
+        sources.write_table(zoo.find(log.name).make(), place)
+    return sources.load(place)
+
+
+def setting(log: Log, name: str, dataset: Dataset) -> Setting:
+    """What the preset of the family says, with this log's budget and sizes."""
+    kind = dataset.spec.action
+    preset = presets_of(name).get(log.family, Preset(source="the class's defaults"))
+    options = {**preset.hyperparameters, "batch_size": BATCH}
+    options["hidden"] = [log.width] * len(find(name, kind)().hidden)
+    options |= FEW_ACTIONS.get(log.name.partition("-")[0], {}).get(name, {})
+    plan = Plan(
+        log=log.name,
+        algorithms={name: {key: [value] for key, value in options.items()}},
+        updates=log.updates,
+        chunk=log.updates // CHECKPOINTS,
+        seeds=1,
+    )
+    (member,) = members(plan.resolved(dataset.spec), dataset.spec)
+    width = dataset.observation.shape[1]
+    return Setting(
+        algorithm=member.algorithm,
+        normalizer=(
+            Normalizer.fit(dataset) if preset.normalize else Normalizer.identity(width)
+        ),
+        reward=RewardTransform.named(preset.reward, dataset),
+        described={
+            "source": preset.source,
+            "reward": preset.reward,
+            "normalize": preset.normalize,
+            **{field: plain(value) for field, value in vars(member.algorithm).items()},
+        },
+    )
+
+
+def plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def score(log: Log, candidate: Candidate, seed: int) -> float:
+    """0 to 100 as the zoo says, of what would be exported."""
+    found = zoo.find(log.name).score(
+        candidate.policy, act=candidate.act, episodes=log.episodes, seed=1000 + seed
+    )
+    return found.score
+
+
+def described() -> list[dict[str, Any]]:
+    return [log._asdict() for log in LOGS]

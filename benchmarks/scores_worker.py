@@ -1,7 +1,7 @@
-"""One unit of `scores.py`, in a process of its own: an algorithm on a log, all its seeds.
+"""One unit of `scores.py`, in a process of its own: an algorithm on a log, some seeds.
 
-Compiles once, then for each seed: trains, scores the policy after each fifth of the run, and
-evaluates the last one offline by FQE. Writes one JSON cell per seed.
+Compiles once, then for each seed: trains, scores the policy after each fifth of the run,
+and evaluates the last one offline by FQE. Writes one JSON cell per seed.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from stitchrl.train import advance, prepare, start  # noqa: E402
 
 def unit(log: task.Log, name: str, seeds: list[int], cells: Path) -> None:
     """Train and score these seeds."""
-    dataset, truth = task.load(log)
+    dataset = task.load(log)
     setting = task.setting(log, name, dataset)
     experience = Experience.of(dataset, setting.normalizer, setting.reward)
     algorithm, every = setting.algorithm, log.updates // task.CHECKPOINTS
@@ -40,9 +40,10 @@ def unit(log: task.Log, name: str, seeds: list[int], cells: Path) -> None:
             begun = time.monotonic()
             run, _ = jax.block_until_ready(advance(algorithm, data, run, every))
             training.append(time.monotonic() - begun)
-            policy, act = as_exported(algorithm.policy(run.state), setting.normalizer)
+            policy = algorithm.policy(run.state)
+            policy, act = as_exported(policy, setting.normalizer)
             candidate = Candidate(name, "policy", act, policy)
-            scores.append(task.score(log, truth, candidate, seed))
+            scores.append(task.score(log, candidate, seed))
         cell = {
             "log": log.name,
             "algorithm": name,
