@@ -38,9 +38,15 @@ def states_of(algorithm: Any, dataset: Dataset, *, seeds: int, steps: int) -> An
 
 
 def cell(bench: str, name: str, work: Callable[[], Any]) -> Any:
-    """What this unit of work found, from the last run if it got that far."""
+    """What this unit of work found, from the last run if it got that far.
+
+    None, if there was nothing to do, is not kept: there may be something another time.
+    """
     path = CELLS / bench / f"{name}.json"
     if not path.is_file():
+        found = work()
+        if found is None:
+            return None
         path.parent.mkdir(parents=True, exist_ok=True)
-        artifacts.save_json(path, work())
+        artifacts.save_json(path, found)
     return json.loads(path.read_text())

@@ -12,11 +12,13 @@ from stitchrl.problems.bandits import (
     RIGHT,
     SAFE,
     WAIT,
+    WAIT_VALUE,
     cliff,
     one_step,
     overestimation_bandit,
     regret,
 )
+from stitchrl.value_iteration import ValueIteration
 
 
 def test_regret_is_zero_for_the_best_action_only():
@@ -60,6 +62,14 @@ def test_the_bandit_pays_as_it_says_and_never_logs_waiting_in_the_first_state():
     # Always left, from s1: 4.5 + γ (9.5 + γ ...), each reward the mean of its two.
     rewards = np.tile([4.5, 9.5], 300) * DISCOUNT ** np.arange(600)
     assert rewards.sum() == pytest.approx(LEFT_VALUE, rel=1e-12)
+
+
+def test_a_table_goes_left():
+    planned = ValueIteration(least_count=1, discount=DISCOUNT).fit(overestimation_bandit())
+    assert planned.probabilities.argmax(axis=1).tolist() == [LEFT, WAIT]
+    assert planned.values[0] == pytest.approx(LEFT_VALUE, rel=1e-9)
+    rewards = np.tile([-100.0, 9.5], 300) * DISCOUNT ** np.arange(600)
+    assert rewards.sum() == pytest.approx(WAIT_VALUE, rel=1e-12)
 
 
 def test_the_cliff_is_not_in_its_log():

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from stitchrl.problems.lqg import BEHAVIOR, LQG, TARGET, weight_second_moment
+from stitchrl.problems.lqg import (
+    BEHAVIOR,
+    LQG,
+    TARGET,
+    LinearGaussian,
+    weight_second_moment,
+)
 
 
 def test_values():
@@ -25,6 +31,18 @@ def test_the_quadratic_solves_its_bellman_equation():
         assert -(curvature * state**2 + constant) == pytest.approx(backup, abs=1e-12)
     nearly = lqg.quadratic_value(TARGET, discount, horizon=700)
     assert nearly == pytest.approx((curvature, constant), abs=1e-12)
+
+
+def test_no_other_gain_and_no_exploration_is_better():
+    lqg, discount = LQG(), 0.95
+    gain = lqg.best_gain(discount)
+    best = lqg.value(LinearGaussian(gain, 0.0), discount)
+    gains = np.linspace(0.0, 3.0, 301)
+    values = [lqg.value(LinearGaussian(one, 0.0), discount) for one in gains]
+    assert max(values) <= best + 1e-15
+    assert gains[np.argmax(values)] == pytest.approx(gain, abs=0.006)
+    assert lqg.value(LinearGaussian(gain, 0.1), discount) < best
+    assert lqg.value(TARGET, discount) < best
 
 
 @pytest.mark.parametrize("policy, horizon", [(TARGET, 20), (BEHAVIOR, 5)])

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stitchrl.dataset import Dataset
+from stitchrl.problems.stitching import SETTINGS
 from stitchrl.problems.stitching_plane import (
     CORRIDOR,
     DISCOUNT,
@@ -110,3 +111,36 @@ def test_a_table_of_values_arrives(dataset: Dataset):
         return action[place * HEADINGS + q[place].argmax(axis=1)]
 
     assert success(act) > 0.9
+
+
+def expectiles(q: np.ndarray, share: float) -> np.ndarray:
+    """Of each row of q (n, k), by repeated weighing."""
+    found = q.mean(axis=1)
+    for _ in range(10):
+        weight = np.where(q > found[:, None], share, 1 - share)
+        found = (weight * q).sum(axis=1) / weight.sum(axis=1)
+    return found
+
+
+def test_weighed_neighbors_turn_if_weights_are_sharp(dataset: Dataset):
+    """Implicit Q-learning without networks, of 20 neighbors each."""
+    share, around = SETTINGS["iql"]["expectile"], 20
+    tree = cKDTree(dataset.observation)
+    near = tree.query(dataset.observation, around)[1]
+    following = tree.query(np.nan_to_num(dataset.next_observation), around)[1]
+    value = np.zeros(dataset.size)
+    for _ in range(60):
+        later = np.where(dataset.terminated, 0.0, value[following].mean(axis=1))
+        q = dataset.reward + DISCOUNT * later
+        value = expectiles(q[near], share)
+
+    def arrive(sharpness: float) -> float:
+        def act(seen: np.ndarray) -> np.ndarray:
+            rows = tree.query(seen, around)[1]
+            weight = np.exp(sharpness * (q - value)[rows]).clip(max=100)[:, :, None]
+            return (weight * dataset.action[rows]).sum(axis=1) / weight.sum(axis=1)
+
+        return success(act)
+
+    assert arrive(30.0) > 0.8
+    assert arrive(3.0) < 0.2

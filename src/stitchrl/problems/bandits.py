@@ -75,7 +75,8 @@ def overestimation_bandit(rounds: int = 64) -> Dataset:
 
     In s1, left is worth 5 or 4 and right 3 or 2; in s2, waiting is worth 10 or 9. Waiting
     in s1 would cost 100, but a network that generalizes from s2 believes in about 10. It
-    is best to go left, worth `LEFT_VALUE` from s1 at `DISCOUNT`.
+    is best to go left, worth `LEFT_VALUE` from s1 at `DISCOUNT`; always waiting is worth
+    `WAIT_VALUE`.
     """
     ways = np.tile([LEFT, RIGHT, LEFT, RIGHT], rounds)
     pays = np.tile([5.0, 3.0, 4.0, 2.0], rounds)
@@ -90,10 +91,14 @@ def overestimation_bandit(rounds: int = 64) -> Dataset:
         truncated=ends,
         final_observation=FEATURES[:1],
         actions=Choices(labels=("left", "right", "wait")),
+        state_id=np.arange(size) % 2,
+        final_state_id=[0],
+        state_count=2,
     )
 
 
 LEFT_VALUE = (4.5 + DISCOUNT * 9.5) / (1 - DISCOUNT**2)
+WAIT_VALUE = (-100 + DISCOUNT * 9.5) / (1 - DISCOUNT**2)
 SAFE = 0.3  # The log of `cliff` stays within ±SAFE; beyond it, nothing is known.
 
 

@@ -60,6 +60,18 @@ class LQG(NamedTuple):
         curvature, constant = self.quadratic_value(policy, discount, horizon)
         return -(curvature + constant)  # E[s0²] = 1.
 
+    def best_gain(self, discount: float) -> float:
+        """Of the best policy, which is linear and does not explore: Riccati's equation."""
+        curvature, gain = 0.0, 0.0
+        while True:
+            cost = self.action_cost + discount * curvature * self.push**2
+            gain = discount * curvature * self.push * self.drift / cost
+            kept = (self.drift - self.push * gain) ** 2
+            following = 1 + self.action_cost * gain**2 + discount * kept * curvature
+            if abs(following - curvature) < 1e-14:
+                return gain
+            curvature = following
+
     def log(
         self, policy: LinearGaussian, *, episodes: int, horizon: int, seed: int
     ) -> Dataset:
