@@ -78,7 +78,7 @@ NARROWER = {
         {"dataset", "validation", "findings", "spaces", "artifacts"},
         {"jax", "optax"},
     ),
-    "rollout": ({"policies", "spaces", "types"}, set()),
+    "rollout": ({"policies", "spaces", "tree", "types"}, set()),
     "algorithms": (
         parts_below("algorithms") - {"sources", "problems"},
         {"os", "argparse", "logging", "random", "numpy.random", "gymnasium", "time"},

@@ -16,6 +16,7 @@ from stitchrl.cli.resume import resume
 from stitchrl.cli.run import run
 from stitchrl.cli.train import train
 from stitchrl.cli.validate import validate
+from stitchrl.cli.zoo import zoo
 
 app = typer.Typer(
     cls=Verbs,
@@ -42,6 +43,7 @@ def common(
 for verb in (doctor, demo, validate, run, train, evaluate, report, resume, decide):
     app.command(cls=Verb)(verb)
 app.command("map", cls=Verb)(map_verb)
+app.add_typer(zoo, name="zoo")
 
 
 def main() -> None:

@@ -24,10 +24,14 @@ class Verb(TyperCommand):
     context_class = typer.Context
 
 
-class Verbs(TyperGroup):
-    """The verbs; whatever one of them raises is explained here."""
+class Group(TyperGroup):
+    """Several verbs under one; their contexts are of the type that they say."""
 
     context_class = typer.Context
+
+
+class Verbs(Group):
+    """The verbs; whatever one of them raises is explained here."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As ever, and keep the command line for the report."""

@@ -1,0 +1,124 @@
+"""What the zoo says about each of its data sets, and what it checks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from stitchrl.dataset import Dataset
+from stitchrl.rollout import ACTORS, Act, Environments, Mapped, Players, play
+from stitchrl.zoo import packages
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Which value scores 0, which 100, and what these are."""
+
+    unit: str  # Of values: what a return counts.
+    zero: float
+    hundred: float
+    zero_is: str
+    hundred_is: str
+
+    def score(self, value: float) -> float:
+        return 100 * (value - self.zero) / (self.hundred - self.zero)
+
+
+class Value(NamedTuple):
+    """What a policy is worth, in the units of the log's returns."""
+
+    mean: float
+    standard_error: float  # 0 where the value is exact.
+    episodes: int  # That were played to find out: 0 where the value is exact.
+    steps: int  # Taken in the environment.
+
+
+@runtime_checkable
+class Truth(Protocol):
+    """Knows what any policy is worth."""
+
+    def value(self, policy: Any, *, act: Act, episodes: int, seed: int) -> Value:
+        """Of a policy that reads observations as the log holds them."""
+        ...
+
+
+@dataclass(frozen=True)
+class ByRollout:
+    """Values are means of undiscounted returns of episodes that are played."""
+
+    environments: Callable[[], Environments]
+    max_steps: int
+
+    def value(self, policy: Any, *, act: Act, episodes: int, seed: int) -> Value:
+        """Of a policy from training: compiled once for all that have its structure."""
+        return self.of_players(Mapped(ACTORS[act](policy)), episodes=episodes, seed=seed)
+
+    def of_players(self, players: Players, *, episodes: int, seed: int) -> Value:
+        """Of whoever acts in NumPy."""
+        rows = play(
+            players,
+            self.environments(),
+            episodes=episodes,
+            max_steps=self.max_steps,
+            seed=seed,
+        )
+        spread = float(rows.returns.std(ddof=1)) if episodes > 1 else float("nan")
+        return Value(
+            float(rows.returns.mean()), spread / episodes**0.5, episodes, rows.steps
+        )
+
+
+class Score(NamedTuple):
+    """A value on the scale of a data set."""
+
+    score: float
+    standard_error: float  # Of the score.
+    value: Value
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A data set that the zoo can make, and what policies are worth where it comes from."""
+
+    name: str
+    recipe: int  # Counted up whenever `build` makes other rows.
+    rows: int
+    actions: str  # How many of which kind, in words.
+    about: str
+    source: str  # Whose simulator, whose recipe, under which license.
+    needs: tuple[str, ...]  # Packages, of the versions in `packages.PINNED`.
+    scale: Scale
+    sha256: str  # `Dataset.content_hash` of what `build` makes.
+    build: Callable[[], Dataset]
+    truth: Truth
+
+    def make(self) -> Dataset:
+        """Make the log.
+
+        Raises `RuntimeError` if packages are missing, or if they, or this machine, made
+        another log than the one whose hash is known.
+        """
+        packages.require(self.needs, f"'{self.name}'")
+        log = self.build()
+        found = log.content_hash()
+        if found != self.sha256:
+            raise RuntimeError(
+                f"'{self.name}' came out different: its content must hash to "
+                f"{self.sha256[:12]}, but hashes to {found[:12]}. Made with "
+                f"{packages.described(self.needs)}. Nothing was written. "
+                f"{packages.REMEDY}"
+            )
+        return log
+
+    def score(
+        self, policy: Any, *, act: Act = "mode", episodes: int = 10, seed: int = 0
+    ) -> Score:
+        """What a policy is worth: it reads the log's observations, acts in [-1, 1].
+
+        Where the value is exact, `episodes` and `seed` change nothing.
+        """
+        packages.require(self.needs, f"'{self.name}'")
+        value = self.truth.value(policy, act=act, episodes=episodes, seed=seed)
+        per_unit = 100 / (self.scale.hundred - self.scale.zero)
+        return Score(
+            self.scale.score(value.mean), abs(per_unit) * value.standard_error, value
+        )

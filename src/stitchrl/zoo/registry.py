@@ -1,0 +1,131 @@
+"""Every data set of the zoo, by name."""
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from stitchrl.zoo import hopper, hopper_logs, icu_sepsis, pointmaze
+from stitchrl.zoo.entry import ByRollout, Entry, Scale
+from stitchrl.zoo.mazes import LARGE, MEDIUM, UMAZE, Maze
+
+FARAMA = "PointMaze of gymnasium-robotics (MIT), MuJoCo (Apache-2.0)"
+HOPPER = "Hopper-v4 of gymnasium (MIT), MuJoCo (Apache-2.0)"
+MIMIC = "ICU-Sepsis (MIT), estimated from MIMIC-III"
+
+
+@functools.cache
+def _maze(maze: Maze) -> pointmaze.PointMaze:
+    return pointmaze.PointMaze(maze)
+
+
+_hopper = functools.cache(hopper.Hopper)
+
+
+def _pointmaze(
+    name: str, maze: Maze, *, rows: int, zero: float, hundred: float, sha256: str
+) -> Entry:
+    return Entry(
+        name=f"pointmaze-{name}",
+        recipe=1,
+        rows=rows,
+        actions="2 continuous",
+        about="A ball pushed through a maze on unknown errands; to stay at one place, "
+        "ways must be joined.",
+        source=FARAMA,
+        needs=pointmaze.NEEDS,
+        scale=Scale(
+            unit=f"steps of {pointmaze.MAX_STEPS:,} in the region",
+            zero=zero,
+            hundred=hundred,
+            zero_is="random actions",
+            hundred_is="a waypoint controller",
+        ),
+        sha256=sha256,
+        build=partial(pointmaze.collect, maze, rows),
+        truth=ByRollout(partial(_maze, maze), pointmaze.MAX_STEPS),
+    )
+
+
+def _hopper_log(name: str, about: str, build: Callable, sha256: str) -> Entry:
+    zero, hundred = hopper.REFERENCE
+    return Entry(
+        name=f"hopper-{name}-zoo-v0",
+        recipe=1,
+        rows=hopper_logs.SIZE,
+        actions="3 continuous",
+        about=about,
+        source=HOPPER,
+        needs=hopper.NEEDS,
+        scale=Scale(
+            unit=f"return in {hopper.MAX_STEPS:,} steps",
+            zero=zero,
+            hundred=hundred,
+            zero_is="D4RL's random policy",
+            hundred_is="D4RL's expert",
+        ),
+        sha256=sha256,
+        build=build,
+        truth=ByRollout(_hopper, hopper.MAX_STEPS),
+    )
+
+
+# References: means of 1,000 episodes, standard errors below: benchmarks/zoo_references.py.
+_ALL = (
+    _pointmaze(
+        "umaze",
+        UMAZE,
+        rows=100_000,
+        zero=111.3,
+        hundred=913.6,
+        sha256="29eca0d5884e313743aea40ee091376a35050b21427b95336887243050268160",
+    ),
+    _pointmaze(
+        "medium",
+        MEDIUM,
+        rows=200_000,
+        zero=31.2,
+        hundred=822.3,
+        sha256="c35a244f1c2c8f77564c0ec8ecb44015e26f9a49f7262bb39bf20c511b6797ea",
+    ),
+    _pointmaze(
+        "large",
+        LARGE,
+        rows=400_000,
+        zero=9.1,
+        hundred=759.6,
+        sha256="4e98693bedb5c09d5b1302dbf59d5d1455d97dc23908215e1ba65036cf1a50fe",
+    ),
+    Entry(
+        name="icu-sepsis",
+        recipe=1,
+        rows=138_175,
+        actions="25 discrete",
+        about="Patients with sepsis, simulated from a process with known dynamics, treated "
+        "as clinicians do.",
+        source=MIMIC,
+        needs=(),
+        scale=Scale(
+            unit="probability of survival",
+            zero=0.7818448902556911,
+            hundred=0.8751416996099324,
+            zero_is="clinicians",
+            hundred_is="the best policy",
+        ),
+        sha256="b92b87577d475d846a69f950c06ae4caaa211d510c96828e3960406d250c9009",
+        build=icu_sepsis.simulate,
+        truth=icu_sepsis.BySolving(),
+    ),
+)
+ENTRIES: Mapping[str, Entry] = {entry.name: entry for entry in _ALL}
+
+
+def find(name: str) -> Entry:
+    """The data set of this name. Raises `ValueError` naming those nearest to it."""
+    if name not in ENTRIES:
+        near = difflib.get_close_matches(name, ENTRIES, n=3) or ENTRIES
+        raise ValueError(
+            f"There is no '{name}' in the zoo. Did you mean {', '.join(near)}? "
+            "'stitchrl zoo list' shows all."
+        )
+    return ENTRIES[name]
