@@ -33,8 +33,8 @@ LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
     **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
-    **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
+    **dict.fromkeys(("initial_weight", "actor_weight", "cloning_updates"), _NOT_NEGATIVE),
+    **dict.fromkeys(("batch_size", "hidden", "critic_hidden", "ensemble"), _COUNT),
     **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
 }
 

@@ -41,6 +41,8 @@ REGRET = {
     "filtered_bc": (0.04, 0.01, 0.06),
     "iql": (0.02, 0.01, 0.03),
     "cql": (0.02, 0.01, 0.01),
+    "weighted_cql": (0.02, 0.01, 0.01),
+    "cal_ql": (0.02, None, None),
     "bcq": (None, 0.01, 0.01),
     "td3_bc": (0.04, None, None),
     "double_dqn": (None, 0.01, 0.01),
@@ -51,6 +53,13 @@ SHARPER = {
     "iql": {"inverse_temperature": 20.0, "expectile": 0.9, "total_updates": 1000.0},
     "cql": {"initial_weight": 0.1, "cloning_updates": 100.0, "actor_learning_rate": 3e-3},
     "cql discrete": {"conservative_weight": 0.05},
+    "weighted_cql": {
+        "initial_weight": 0.1,
+        "cloning_updates": 100.0,
+        "actor_learning_rate": 3e-3,
+    },
+    "weighted_cql discrete": {"conservative_weight": 0.05},
+    "cal_ql": {"initial_weight": 0.1, "actor_learning_rate": 3e-3},
     "bcq": {"threshold": 0.1},
 }
 

@@ -1,14 +1,17 @@
 """Offline RL algorithms, one per file, and the registry that finds them by name."""
 
 from stitchrl.algorithms.bc import BC
+from stitchrl.algorithms.cal_ql import CalQL
 from stitchrl.algorithms.cql import CQL
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
+from stitchrl.algorithms.discrete_weighted_cql import DiscreteWeightedCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.filtered_bc import FilteredBC
 from stitchrl.algorithms.iql import IQL
 from stitchrl.algorithms.td3 import TD3
 from stitchrl.algorithms.td3_bc import TD3BC
+from stitchrl.algorithms.weighted_cql import WeightedCQL
 from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Continuous, Discrete
 
@@ -17,6 +20,8 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "filtered_bc": {Continuous: FilteredBC, Discrete: FilteredBC},
     "iql": {Continuous: IQL, Discrete: IQL},
     "cql": {Continuous: CQL, Discrete: DiscreteCQL},
+    "weighted_cql": {Continuous: WeightedCQL, Discrete: DiscreteWeightedCQL},
+    "cal_ql": {Continuous: CalQL},
     "bcq": {Discrete: DiscreteBCQ},
     "td3_bc": {Continuous: TD3BC},
     "double_dqn": {Discrete: DoubleDQN},

@@ -11,6 +11,8 @@ LABELS = {
     "filtered_bc": "Filtered behavior cloning",
     "iql": "IQL",
     "cql": "CQL(H)",
+    "weighted_cql": "Weighted CQL",
+    "cal_ql": "Cal-QL",
     "bcq": "Discrete BCQ",
     "td3_bc": "TD3+BC",
     "double_dqn": "Double DQN",
