@@ -4,12 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import logsumexp
 
 from stitchrl.experience import Transition
 from stitchrl.losses import (
     bellman_target,
-    conservative_gap,
     double_q_value,
     ensemble_error,
     expectile_loss,
@@ -95,21 +93,3 @@ def test_double_q_chooses_online_and_values_slowly():
     np.testing.assert_array_equal(double_q_value(online, slow, FREE), [20.0])
     np.testing.assert_array_equal(double_q_value(online, slow, SECOND_CLOSED), [40.0])
     np.testing.assert_array_equal(double_q_value(slow, online, FREE), [3.0])
-
-
-def test_conservative_gap_by_hand():
-    critics = tables([1.0, 2.0, 3.0], [0.0, 0.0, 0.0])
-    gap = conservative_gap(critics, FREE, jnp.array([1]))
-    expected = [[logsumexp([1.0, 2.0, 3.0]) - 2, np.log(3)]]
-    np.testing.assert_allclose(gap, expected, rtol=1e-6)
-    closed = conservative_gap(critics, SECOND_CLOSED, jnp.array([2]))
-    np.testing.assert_allclose(closed, [[logsumexp([1.0, 3.0]) - 3, np.log(2)]], rtol=1e-6)
-
-
-def test_forbidden_actions_get_no_gradient_and_spoil_none():
-    def loss(critics):
-        return conservative_gap(critics, SECOND_CLOSED, jnp.array([2])).sum()
-
-    slopes = jax.grad(loss)(tables([1.0, 2.0, 3.0])).members.mlp.layers[0].bias
-    share = 1 / (1 + np.exp(2.0))
-    np.testing.assert_allclose(slopes, [[share, 0, -share]], atol=1e-6)

@@ -21,12 +21,13 @@ LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
     **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
-    **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
+    **dict.fromkeys(("initial_weight", "actor_weight", "cloning_updates"), _NOT_NEGATIVE),
     **dict.fromkeys(("clone_weight", "actor_penalty", "critic_penalty"), _NOT_NEGATIVE),
     **dict.fromkeys(("target_divergence", "largest_step", "prior_weight"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_size", "hidden", "ensemble", "generator_hidden"), _COUNT),
+    **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
     **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
     **dict.fromkeys(("target_samples", "candidates"), _COUNT),
+    **dict.fromkeys(("generator_hidden", "critic_hidden"), _COUNT),
 }
 
 # Why: what would happen beyond the limit. Where nothing stands, the name says it.

@@ -57,18 +57,6 @@ def double_q_value(
     return jax.vmap(value)(observation)
 
 
-def conservative_gap(
-    critics: Critics, observation: Any, action: Any
-) -> Float[Array, "batch ensemble"]:
-    """By how much log Σ_a exp Q(s, a) exceeds Q of the logged action, per critic."""
-
-    def gap(observation: Any, action: Any) -> Float[Array, "ensemble"]:
-        q = critics.row(observation)
-        return jax.nn.logsumexp(q, axis=-1) - q[:, action]
-
-    return jax.vmap(gap)(observation, action)
-
-
 def huber(error: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """½ u² up to |u| = 1, then |u| - ½ (PyTorch's smooth L1)."""
     size = jnp.abs(error)

@@ -49,6 +49,8 @@ REGRET = {
     "iql": (0.02, 0.01, 0.03),
     "cql": (0.02, 0.01, 0.01),
     "bcq": (0.03, 0.01, 0.01),
+    "weighted_cql": (0.02, 0.01, 0.01),
+    "cal_ql": (0.02, None, None),
     "td3_bc": (0.04, None, None),
     "ddpg_bc": (0.01, None, None),
     "sac_bc": (0.02, None, None),
@@ -64,6 +66,14 @@ SHARPER = {
     "cql discrete": {"conservative_weight": 0.05},
     "bcq discrete": {"threshold": 0.1},
     "brac": {"initial_weight": 0.1, "actor_learning_rate": 3e-3},
+    "weighted_cql": {
+        "initial_weight": 0.1,
+        "cloning_updates": 100.0,
+        "actor_learning_rate": 3e-3,
+    },
+    "weighted_cql discrete": {"conservative_weight": 0.05},
+    "cal_ql": {"initial_weight": 0.1, "actor_learning_rate": 3e-3},
+    "bcq": {"threshold": 0.1},
 }
 
 

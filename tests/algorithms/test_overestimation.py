@@ -10,6 +10,7 @@ import pytest
 from stitchrl.algorithms.cql import CQL
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
+from stitchrl.algorithms.discrete_weighted_cql import DiscreteWeightedCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.iql import IQL
 from stitchrl.algorithms.td3 import TD3
@@ -68,6 +69,33 @@ def test_methods_for_logs_choose_the_best_that_was_tried(cls: type):
     action, value = act_and_value(algorithm, overestimation_bandit(), FEATURES[0])
     assert (action == LEFT).all()
     np.testing.assert_allclose(value, LEFT_VALUE, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        DiscreteCQL(**SMALL, learns_weight=True),
+        DiscreteWeightedCQL(**SMALL),
+        DiscreteWeightedCQL(**SMALL, learns_weight=True),
+        DiscreteWeightedCQL(**SMALL, weigh_data=False),
+        DiscreteWeightedCQL(**SMALL, weigh_push_down=False),
+    ],
+)
+def test_variants_of_cql_choose_the_best_that_was_tried(algorithm: Any):
+    action, value = act_and_value(algorithm, overestimation_bandit(), FEATURES[0])
+    assert (action == LEFT).all()
+    np.testing.assert_allclose(value, LEFT_VALUE, rtol=0.1)
+
+
+@pytest.mark.parametrize("cls", [DiscreteCQL, DiscreteWeightedCQL])
+def test_the_basic_form_of_cql_needs_a_large_weight(cls: type):
+    """It pushes unlogged actions down no harder the more is believed of them."""
+    chosen = {}
+    for weight in (1.0, 50.0):
+        algorithm = cls(**SMALL, form="uniform", conservative_weight=weight)
+        chosen[weight], _ = act_and_value(algorithm, overestimation_bandit(), FEATURES[0])
+    assert (chosen[1.0] == WAIT).sum() >= 2
+    assert (chosen[50.0] != WAIT).all()
 
 
 # The best logged action again and again is worth (1 + SAFE) / (1 - γ).

@@ -27,7 +27,6 @@ from parity.numpy_networks import (
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
-from stitchrl.losses import conservative_gap
 
 KINDS = ["discrete", "masked"]
 HYPER = {"discount": 0.9, "target_rate": 0.1, "hidden": (8, 8)}
@@ -165,7 +164,7 @@ def test_the_gap_of_cql_is_log_sum_exp_less_the_logged(kind: str):
     batch = random_batch(kind, 1)
     critics = started(DoubleDQN(hidden=(8,)), kind).critics.network
     ours = transitions(batch, kind)
-    gap = np.asarray(conservative_gap(critics, ours.observation, ours.action))[:, 0]
+    gap = np.asarray(DiscreteCQL().gap(critics, ours))[:, 0]
     q = values_at(arrays(critics), batch.s, batch.allowed)
     expected = log_sum_exp(q) - q[np.arange(len(q)), batch.a]
     np.testing.assert_allclose(gap, expected, rtol=1e-5, atol=1e-6)

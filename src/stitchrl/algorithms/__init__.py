@@ -3,10 +3,12 @@
 from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.bcq import BCQ
 from stitchrl.algorithms.brac import BRAC
+from stitchrl.algorithms.cal_ql import CalQL
 from stitchrl.algorithms.cql import CQL
 from stitchrl.algorithms.ddpg_bc import DDPGBC
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
+from stitchrl.algorithms.discrete_weighted_cql import DiscreteWeightedCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.filtered_bc import FilteredBC
 from stitchrl.algorithms.iql import IQL
@@ -14,6 +16,7 @@ from stitchrl.algorithms.rebrac import ReBRAC
 from stitchrl.algorithms.sac_bc import SACBC
 from stitchrl.algorithms.td3 import TD3
 from stitchrl.algorithms.td3_bc import TD3BC
+from stitchrl.algorithms.weighted_cql import WeightedCQL
 from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Continuous, Discrete
 
@@ -23,6 +26,8 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "iql": {Continuous: IQL, Discrete: IQL},
     "cql": {Continuous: CQL, Discrete: DiscreteCQL},
     "bcq": {Continuous: BCQ, Discrete: DiscreteBCQ},
+    "weighted_cql": {Continuous: WeightedCQL, Discrete: DiscreteWeightedCQL},
+    "cal_ql": {Continuous: CalQL},
     "td3_bc": {Continuous: TD3BC},
     "ddpg_bc": {Continuous: DDPGBC},
     "sac_bc": {Continuous: SACBC},

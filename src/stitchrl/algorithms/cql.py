@@ -1,4 +1,4 @@
-"""Conservative Q-learning, CQL(H) (Kumar et al., 2020; arXiv:2006.04779)."""
+"""Conservative Q-learning: CQL(H) and its basic form (Kumar et al.; arXiv:2006.04779)."""
 
 from typing import Any, ClassVar, NamedTuple
 
@@ -7,6 +7,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from stitchrl.algorithms.conservative import (
+    FORMS,
+    draw_samples,
+    multiplier_loss,
+    require_one_of,
+)
 from stitchrl.algorithms.sac import SAC, sample_actions
 from stitchrl.experience import Transition
 from stitchrl.learner import Learner, Metrics, move_towards
@@ -37,20 +43,27 @@ class CQL(SAC):
     Departures: `weight_learning_rate > 0` is the Lagrange form; its target is compared with
     the unweighted gap (the authors' is multiplied by a fixed weight first), and the step is
     on log α without the factor α. The Lagrange form is off unless asked for. All layers
-    start uniform in ±1/√inputs; the authors' last layers start near zero.
+    start uniform in ±1/√inputs; the authors' last layers start near zero. The maximum over
+    next actions is of the minimum over critics, as in CORL; the authors take the minimum of
+    the maxima.
     """
 
     actions: ClassVar = (Continuous,)
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
     shares_of_run: ClassVar = {"cloning_updates": 40 / 3_000}  # Of a run that is shorter.
 
+    form: str = "entropy"  # Eq. 4, log Σ exp Q; or "uniform": Eq. 2, mean Q of uniform a.
     initial_weight: float = 5.0  # α, Eq. 4.
     weight_learning_rate: float = 0.0  # Zero keeps the weight; else dual ascent, Eq. 30.
     target_gap: float = 5.0  # τ, Eq. 30.
     cloning_updates: float = 40_000.0  # The actor first imitates; in the code only.
     actor_learning_rate: float = 1e-4  # The paper says 3e-5.
     action_samples: int = 10
+    max_target_backup: bool = False  # The best of so many next actions, not one at random.
     hidden: tuple[int, ...] = (256, 256, 256)
+
+    def __post_init__(self):
+        require_one_of("form", self.form, FORMS)
 
     @property
     def weight_optimizer(self) -> optax.GradientTransformation:
@@ -62,7 +75,7 @@ class CQL(SAC):
         return CQLState(**super().init(key, spec)._asdict(), weight=weight)
 
     def update(
-        self, state: CQLState, batch: Transition, key: Key[Array, ""]
+        self, state: CQLState, batch: Transition, key: Key[Array, ""], known: Any = None
     ) -> tuple[CQLState, Metrics]:
         actor, critics = state.actor.network, state.critics.network
         actor_key, next_key, gap_key = jax.random.split(key, 3)
@@ -72,15 +85,15 @@ class CQL(SAC):
         )
         new_actor, actor_metrics = state.actor.minimize(
             self.cloning_or_soft_loss, state.step, critics, temperature.network, batch,
-            actor_key, optimizer=self.actor_optimizer,
+            actor_key, known, optimizer=self.actor_optimizer,
         )  # fmt: skip
         next_value = self.next_value(actor, state.target_critics, batch, next_key)
         new_critics, critic_metrics = state.critics.minimize(
             self.conservative_loss, state.weight.network, actor, gap_key, next_value, batch,
-            optimizer=self.optimizer,
+            known, optimizer=self.optimizer,
         )  # fmt: skip
         weight, weight_metrics = state.weight.minimize(
-            self.weight_loss, critic_metrics["critics/gap"],
+            multiplier_loss, critic_metrics["critics/gap"], self.target_gap,
             optimizer=self.weight_optimizer,
         )  # fmt: skip
         targets = move_towards(
@@ -90,8 +103,11 @@ class CQL(SAC):
         step = state.step + 1
         return CQLState(new_actor, new_critics, temperature, weight, targets, step), metrics
 
-    def cloning_or_soft_loss(self, actor, step, critics, temperature, batch, key):
+    def cloning_or_soft_loss(
+        self, actor, step, critics, temperature, batch, key, known=None
+    ):
         """Imitate for the first updates, with the entropy bonus; then maximize Q."""
+        del known  # For variants: what they know of each row.
         soft, metrics = self.actor_loss(actor, critics, temperature, batch, key)
         likelihood = jax.vmap(actor.log_likelihood)(batch.observation, batch.action)
         clone = -likelihood.mean() - temperature() * metrics["actor/entropy"]
@@ -100,21 +116,19 @@ class CQL(SAC):
 
     def next_value(self, actor, target_critics, batch, key) -> Float[Array, "batch"]:
         """min Q'(s', a'), a' from π; no entropy (the authors' deterministic backup)."""
-        action, _ = sample_actions(actor, batch.next_observation, key)
-        return jax.vmap(target_critics)(batch.next_observation, action).min(axis=-1)
+        count = self.action_samples if self.max_target_backup else 1
+        rows = jnp.repeat(batch.next_observation, count, axis=0)
+        action, _ = sample_actions(actor, rows, key)
+        value = jax.vmap(target_critics)(rows, action).min(axis=-1)
+        return value.reshape(-1, count).max(axis=1)
 
-    def conservative_loss(self, critics, weight, actor, gap_key, next_value, batch):
+    def conservative_loss(
+        self, critics, weight, actor, gap_key, next_value, batch, known=None
+    ):
         """Eq. 4: the squared TD error plus α times the gap, summed over critics."""
         loss, metrics = self.critic_loss(critics, next_value, batch)
-        gap = self.gap(critics, actor, batch, gap_key)
+        gap = self.gap(critics, actor, batch, gap_key, known)
         return loss + weight() * gap.sum(), metrics | {"critics/gap": gap.mean()}
-
-    def weight_loss(self, weight: Multiplier, gap: Float[Array, ""]):
-        """Eq. 30: raise α while the gap of the old critics, which is given, is above τ.
-
-        Computed anew it would cost as much again: XLA does not merge drawn numbers.
-        """
-        return -weight.log * (gap - self.target_gap), {"weight": weight()}
 
     def gap(
         self,
@@ -122,32 +136,27 @@ class CQL(SAC):
         actor: SquashedGaussian,
         batch: Transition,
         key: Key[Array, ""],
+        known: Any = None,
     ) -> Float[Array, "ensemble"]:
-        """log Σ exp Q less Q(s, a); the sum over uniform actions and π's at s and s'.
-
-        Where nothing followed, π's actions at s stand in for those at s'.
-        """
-        count, size = self.action_samples, batch.action.shape[-1]
-
-        def draw(observation, next_observation, key):
-            keys = jax.random.split(key, 2 * count + 1)
-            uniform = jax.random.uniform(keys[0], (count, size), minval=-1.0, maxval=1.0)
-            sample = jax.vmap(actor.sample_and_log_prob, in_axes=(None, 0))
-            here, here_log_prob = sample(observation, keys[1 : count + 1])
-            there, there_log_prob = sample(next_observation, keys[count + 1 :])
-            uniform_log_prob = jnp.full(count, -size * jnp.log(2.0))
-            log_prob = jnp.concatenate([uniform_log_prob, here_log_prob, there_log_prob])
-            return jnp.concatenate([uniform, here, there]), log_prob
-
-        keys = jax.random.split(key, batch.reward.shape[0])
-        following = jnp.where(
-            batch.terminated[:, None], batch.observation, batch.next_observation
-        )
-        actions, log_prob = jax.vmap(draw)(batch.observation, following, keys)
+        """What is pushed down, Q of samples, less what is pushed up, Q of the log."""
+        samples = draw_samples(self.form, actor, batch, key, self.action_samples)
+        count, size = samples.action.shape[1:]
         # One axis of rows: with two, the gradient of the weights is 3 times as slow.
-        rows = jnp.repeat(batch.observation, 3 * count, axis=0)
-        q = jax.vmap(critics)(rows, actions.reshape(-1, size))
-        q = q.reshape(*log_prob.shape, -1)
-        soft = jax.nn.logsumexp(q - log_prob[..., None], axis=1)
+        rows = jnp.repeat(batch.observation, count, axis=0)
+        q = jax.vmap(critics)(rows, samples.action.reshape(-1, size))
+        q = q.reshape(*samples.log_density.shape, -1)
+        down = self.push_down(q, samples, batch, known)
         logged = jax.vmap(critics)(batch.observation, batch.action)
-        return (soft - logged).mean(axis=0)
+        return (down - self.push_up(logged, known)).mean(axis=0)
+
+    def push_down(self, q, samples, batch, known) -> Float[Array, "batch ensemble"]:
+        """log Σ exp Q, each sample divided by its density; or the mean of Q (basic)."""
+        del batch, known
+        if self.form == "uniform":
+            return q.mean(axis=1)
+        return jax.nn.logsumexp(q - samples.log_density[..., None], axis=1)
+
+    def push_up(self, logged, known) -> Float[Array, "batch ensemble"]:
+        """Q of the logged actions."""
+        del known
+        return logged

@@ -1,6 +1,6 @@
 """Double DQN (van Hasselt, Guez and Silver, 2015; arXiv:1509.06461): a control."""
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import optax
@@ -47,7 +47,7 @@ class DoubleDQN:
     def optimizer(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)
 
-    def init(self, key: Key[Array, ""], spec: Spec) -> DoubleDQNState:
+    def init(self, key: Key[Array, ""], spec: Spec) -> Any:
         critics = Critics.create(key, spec, self.hidden, ensemble=1)
         return DoubleDQNState(Learner.create(critics, self.optimizer), critics)
 
@@ -70,10 +70,10 @@ class DoubleDQN:
         )
         return DoubleDQNState(critics, targets), metrics
 
-    def policy(self, state: DoubleDQNState) -> Greedy:
+    def policy(self, state: Any) -> Greedy:
         return Greedy(state.critics.network)
 
-    def action_value(self, state: DoubleDQNState) -> Critics:
+    def action_value(self, state: Any) -> Critics:
         return state.critics.network
 
     def critic_loss(

@@ -50,6 +50,7 @@ class SAC:
     ensemble: int = 2
     batch_size: int = 256
     hidden: tuple[int, ...] = (256, 256)
+    critic_hidden: tuple[int, ...] = ()  # Empty: as the actor's.
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
@@ -62,7 +63,8 @@ class SAC:
     def init(self, key: Key[Array, ""], spec: Spec) -> SACState:
         actor_key, critic_key = jax.random.split(key)
         actor = SquashedGaussian.create(actor_key, spec, self.hidden)
-        critics = Critics.create(critic_key, spec, self.hidden, self.ensemble)
+        hidden = self.critic_hidden or self.hidden
+        critics = Critics.create(critic_key, spec, hidden, self.ensemble)
         temperature = Multiplier.create(self.initial_temperature)
         return SACState(
             actor=Learner.create(actor, self.actor_optimizer),

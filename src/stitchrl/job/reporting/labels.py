@@ -12,6 +12,8 @@ LABELS = {
     "iql": "IQL",
     "cql": "CQL(H)",
     "bcq": "BCQ",
+    "weighted_cql": "Weighted CQL",
+    "cal_ql": "Cal-QL",
     "td3_bc": "TD3+BC",
     "ddpg_bc": "DDPG+BC",
     "sac_bc": "SAC+BC",
