@@ -73,7 +73,6 @@ SHARPER = {
     },
     "weighted_cql discrete": {"conservative_weight": 0.05},
     "cal_ql": {"initial_weight": 0.1, "actor_learning_rate": 3e-3},
-    "bcq": {"threshold": 0.1},
 }
 
 
