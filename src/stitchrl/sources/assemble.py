@@ -52,6 +52,12 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
     if mapping.group is not None:
         group = identities(columns[mapping.group], mapping.group, path)
         optional["group"] = group[rows.decision]
+    if mapping.source is not None:
+        logger = identities(columns[mapping.source], mapping.source, path)
+        optional["source"] = logger[rows.decision]
+    if mapping.weight is not None:
+        weight = numbers(columns[mapping.weight], mapping.weight, path)
+        optional["weight"] = weight[rows.decision]
     assert mapping.reward is not None
     reward, late = _reward(mapping, columns, mapping.reward, rows, path)
     rewards: dict[str, np.ndarray] = {}

@@ -15,7 +15,7 @@ from stitchrl.sources.columns import Source
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse
 
-ONE = "episode step group time reward propensity state_id".split()
+ONE = "episode step group time source weight reward propensity state_id".split()
 FLAGS = "terminated truncated episode_end final_rows".split()
 SEVERAL = "next_observation valid_actions policy_probability".split()
 EVERYWHERE = ("every_row", "last_row")
@@ -64,7 +64,7 @@ def bind(mapping: Mapping, source: Source) -> Bound:
                 f"The mapping lists categories of '{name}', which is not an observation.",
                 did_you_mean(name, bound.observation),
             )
-    names = [bound.episode, bound.group, *action, *categories]
+    names = [bound.episode, bound.group, bound.source, *action, *categories]
     return Bound(
         bound,
         tuple(dict.fromkeys(lookup.used)),

@@ -61,6 +61,8 @@ class Mapping(BaseModel):
     step: str | None = None
     group: str | None = None  # Patient, user, robot: what splits keep together.
     time: str | None = None
+    source: str | None = None  # Which policy, site or demonstrator logged the row.
+    weight: str | None = None  # How much learning counts the row.
     observation: Columns = []
     next_observation: Columns = []  # Used after the last decision of an episode.
     action: str | list[str] | None = None  # One column is a choice, a list are amounts.

@@ -49,6 +49,8 @@ def _names(dataset: Dataset) -> dict[str, Any]:
         "step": "step",
         "group": "group" if _has_own_groups(dataset) else None,
         "time": None if dataset.time is None else "time",
+        "source": None if dataset.source is None else "source",
+        "weight": None if dataset.weight is None else "weight",
         "observation": _observation_names(dataset),
         "reward": "reward",
         "rewards": {name: f"reward.{name}" for name in dataset.rewards},
@@ -104,6 +106,8 @@ def _columns(dataset: Dataset) -> dict[str, pa.Array]:
     }
     if _has_own_groups(dataset):
         columns["group"] = shared(_plain(dataset.group_id)[dataset.group[source]])
+    if dataset.source is not None and dataset.source_id is not None:
+        columns["source"] = shared(_plain(dataset.source_id)[dataset.source[source]])
     for index, name in enumerate(_observation_names(dataset)):
         columns[name] = with_final(
             dataset.observation[:, index], dataset.final_observation[:, index]
@@ -117,7 +121,7 @@ def _columns(dataset: Dataset) -> dict[str, pa.Array]:
     columns["reward"] = of_decisions(dataset.reward)
     for name, column in dataset.rewards.items():
         columns[f"reward.{name}"] = of_decisions(column)
-    for name in ("terminated", "truncated", "time", "propensity"):
+    for name in ("terminated", "truncated", "time", "weight", "propensity"):
         column = getattr(dataset, name)
         if column is not None:
             columns[name] = of_decisions(column)

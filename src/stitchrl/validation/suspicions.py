@@ -117,6 +117,18 @@ def rewards(dataset: Dataset) -> Iterator[Finding]:
             )
 
 
+def sources(dataset: Dataset) -> Iterator[Finding]:
+    """A column of sources that tells none apart."""
+    if dataset.source is not None and (dataset.source == dataset.source[0]).all():
+        assert dataset.source_id is not None
+        yield _warning(
+            "ONE_SOURCE",
+            f"All {dataset.size:,} rows come from one source, "
+            f"'{dataset.source_id[dataset.source[0]]}': there is nothing to balance.",
+            "Map the column that says which policy, site or demonstrator logged each row.",
+        )
+
+
 def actions(dataset: Dataset) -> Iterator[Finding]:
     """Choices that are read as amounts."""
     if not isinstance(dataset.actions, Bounds) or dataset.actions.size > 1:
@@ -257,6 +269,7 @@ SUSPICIONS: tuple[Callable[[Dataset], Iterator[Finding]], ...] = (
     ends,
     gaps,
     rewards,
+    sources,
     actions,
     rare_actions,
     columns,
