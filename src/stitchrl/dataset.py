@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from stitchrl.choices import Choices
 from stitchrl.columns import (
     in_order_of_appearance,
     require_same_length,
@@ -23,17 +24,6 @@ from stitchrl.spaces import Continuous, Discrete, Spec
 
 MAX_ACTIONS = 10_000
 PROPENSITY_ROUNDING = 1e-9  # How far above 1 a probability may be written.
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Discrete actions: action `i` means `labels[i]`."""
-
-    labels: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True)

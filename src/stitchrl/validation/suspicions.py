@@ -232,11 +232,15 @@ def leaks(dataset: Dataset, constant: np.ndarray) -> Iterator[Finding]:
 
 def _numbers_of_labels(dataset: Dataset, choices: Choices) -> list[np.ndarray]:
     """The logged actions as the numbers their labels spell, if they do."""
-    try:
-        numbers = np.array([float(label) for label in choices.labels])
-    except ValueError:
-        return []
-    return [numbers[np.clip(dataset.action, 0, choices.count - 1)]]
+    known = choices.split(np.clip(dataset.action, 0, choices.count - 1))
+    found = []
+    for index, labels in enumerate(choices.parts or (choices.labels,)):
+        try:
+            numbers = np.array([float(label) for label in labels])
+        except ValueError:
+            continue
+        found.append(numbers[known[:, index]])
+    return found
 
 
 def _repeats(column: np.ndarray, target: np.ndarray) -> bool:
