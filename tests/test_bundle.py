@@ -1,5 +1,7 @@
 """A handed-over policy does exactly what was certified."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -64,6 +66,20 @@ def test_a_bundle_has_the_certified_probabilities(name, tmp_path):
         np.testing.assert_allclose(exported, certified[row], atol=1e-6)
     assert bundle.certified == {"decision": "pilot"}
     assert bundle.act(dataset.observation[0], seed=0).action in ("low", "mid", "high")
+
+
+def test_a_joint_action_comes_back_as_its_parts(tmp_path):
+    joint = Choices.joint(("fluids", "pressor"), (("0", "1", "2"), ("no", "yes")))
+    dataset = replace(log(Discrete), actions=joint)
+    bundle = saved(tmp_path, candidate("bc", Discrete, dataset), dataset)
+    assert bundle.actions == joint
+    decisions = [bundle.act(dataset.observation[0], seed=seed) for seed in range(50)]
+    for decision in decisions:
+        said = " | ".join(f"{name} {label}" for name, label in decision.parts.items())
+        assert decision.action == said and said in joint.labels
+    assert len({decision.action for decision in decisions}) > 2
+    plain = saved(tmp_path, candidate("bc", Discrete, log(Discrete)), log(Discrete))
+    assert plain.act(dataset.observation[0], seed=0).parts == {}
 
 
 @pytest.mark.parametrize("name", [n for n, k in ALGORITHMS.items() if Continuous in k])

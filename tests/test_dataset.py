@@ -32,6 +32,8 @@ ALL = {
     "may_be_missing": ("b",),
     "row": np.arange(SIZE) + 7,
     "group": np.array(["q", "p", "q", "r"])[EPISODE],
+    "source": np.array(["n", "m", "n", "n"])[EPISODE],
+    "weight": CODE / 7,
     "notes": (Finding("X", Severity.NOTE, "Seen.", "Nothing to do."),),
 }
 

@@ -19,7 +19,8 @@ from stitchrl.experience import (
 )
 from stitchrl.findings import DataError
 from stitchrl.losses import td_target
-from stitchrl.normalizer import Normalizer, RewardTransform
+from stitchrl.normalizer import Normalizer
+from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec
 
 # Three episodes: terminated; truncated, next known; truncated, nobody knows.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stitchrl.dataset import Choices, Dataset
-from stitchrl.normalizer import Normalizer, RewardTransform
+from stitchrl.normalizer import Normalizer
+from stitchrl.rewards import RewardTransform
 
 
 def log(observation) -> Dataset:

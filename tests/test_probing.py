@@ -12,10 +12,11 @@ from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.iql import IQL
 from stitchrl.experience import Experience, Transition, take
 from stitchrl.networks import MLP, ActionTable, Critic, Critics, Linear
-from stitchrl.normalizer import Normalizer, RewardTransform
+from stitchrl.normalizer import Normalizer
 from stitchrl.policies import Categorical, Deterministic, Greedy
 from stitchrl.population import for_each_member, stack
 from stitchrl.probing import Probe, held_out_batch, make_probe, measure, value_of
+from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Masked
 from stitchrl.testing import small_log
 from stitchrl.train import start
@@ -58,11 +59,9 @@ def test_a_probe_is_scaled_as_training_is():
         np.testing.assert_array_equal(scaled.allowed, raw.allowed)
 
 
-def test_a_probe_weighs_rows_and_sums_steps_as_training_does():
+def test_a_probe_sums_steps_as_training_does():
     log = small_log("discrete")
-    weight = (log.reward > 0).astype(float)
-    probe = make_probe(log, IDENTITY, seed=1, weight=weight, n_steps=3)
-    assert probe.batch.reward.shape == (512,) and (probe.batch.reward > 0).all()
+    probe = make_probe(log, IDENTITY, seed=1, n_steps=3)
     assert probe.batch.steps is None  # Where Q is reported, the step does not matter.
     transitions = Experience.of(log).transitions
     np.testing.assert_array_equal(probe.batch.reward, transitions.reward[probe.rows])

@@ -69,6 +69,20 @@ def test_nonfinite_columns(column: str, value: float):
     assert "remove their whole episodes" in finding.remedy
 
 
+def test_weights_by_which_nothing_can_be_drawn():
+    good = np.ones(SIZE)
+    assert the("WEIGHT_NEGATIVE", log(weight=at(3, -1.0, good))).rows == (3,)
+    assert the("NONFINITE", log(weight=at(3, np.nan, good))).rows == (3,)
+    assert "could be learned from" in the("WEIGHT_ZERO", log(weight=0 * good)).message
+    assert validate(log(weight=at(3, 0.0, good))) == ()
+
+
+def test_one_source_tells_nothing_apart():
+    finding = the("ONE_SOURCE", log(source=["north"] * SIZE))
+    assert finding.severity is Severity.WARNING and "'north'" in finding.message
+    assert validate(log(source=["north", "south", "east"] * EPISODES)) == ()
+
+
 def test_nonfinite_action():
     dataset = continuous()
     action = dataset.action.copy()

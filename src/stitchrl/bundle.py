@@ -35,6 +35,8 @@ class Decision:
 
     action: Any  # A label, or numbers in the log's units; None: act as before.
     probability: float | None  # Of this action; None for continuous actions.
+    # Of a joint action: the label of each choice by its name.
+    parts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,9 @@ class Bundle:
             return Decision(self._continuous(self._checked(observation), rng), None)
         p = self.probabilities(observation, valid_actions=valid_actions, state_id=state_id)
         action = int(rng.choice(len(p), p=p))
-        return Decision(self.actions.labels[action], float(self.share * p[action]))
+        probability = float(self.share * p[action])
+        label, parts = self.actions.labels[action], self.actions.told(action)
+        return Decision(label, probability, parts)
 
     def probabilities(
         self, observation: Any, *, valid_actions: Any = None, state_id: int | None = None
@@ -193,7 +197,7 @@ def save(path: str | Path, bundle: Bundle) -> None:
         "act": bundle.act_by,
         "share": bundle.share,
         "feature_names": list(bundle.feature_names),
-        "actions": {"labels": list(actions.labels)}
+        "actions": _said(actions)
         if isinstance(actions, Choices)
         else {
             "names": list(actions.names),
@@ -206,6 +210,18 @@ def save(path: str | Path, bundle: Bundle) -> None:
     }
     files = {DESCRIPTION: json_to_bytes(description), WEIGHTS: arrays_to_bytes(arrays)}
     save_directory(path, files)
+
+
+def _said(actions: Choices) -> dict[str, Any]:
+    plain = {"labels": list(actions.labels)}
+    if not actions.parts:
+        return plain
+    return plain | {"names": list(actions.names), "parts": [*map(list, actions.parts)]}
+
+
+def _choices(said: dict[str, Any]) -> Choices:
+    names, parts = tuple(said.get("names", ())), said.get("parts", ())
+    return Choices(tuple(said["labels"]), names, tuple(map(tuple, parts)))
 
 
 def load(path: str | Path) -> Bundle:
@@ -235,7 +251,7 @@ def load(path: str | Path) -> Bundle:
         policy = from_plain(said["structure"], arrays)
     space = said["actions"]
     actions = (
-        Choices(tuple(space["labels"]))
+        _choices(space)
         if "labels" in space
         else Bounds(tuple(space["names"]), tuple(space["low"]), tuple(space["high"]))
     )

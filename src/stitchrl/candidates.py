@@ -12,6 +12,7 @@ from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.ope.policy_table import RARE, DensityTable, PolicyTable
 from stitchrl.policies import Categorical, Normalized, WithoutRare, action_probabilities
 from stitchrl.reuse import NOTHING
+from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Masked
 from stitchrl.value_iteration import TabularPolicy
 
@@ -36,6 +37,7 @@ class Candidate:
     members: tuple[int, ...] = ()  # Of the run, from which it came.
     own_estimate: float | None = None  # What its learner believes it is worth.
     discount: float | None = None  # γ with which its learner counts.
+    reward: RewardTransform = RewardTransform()  # In which it counts.
     # Of a policy from outside: fingerprints of the episodes it was learned from.
     used: np.ndarray = field(default_factory=lambda: NOTHING)
 

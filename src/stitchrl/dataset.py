@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from stitchrl.choices import Choices
 from stitchrl.columns import (
     in_order_of_appearance,
     require_same_length,
@@ -23,17 +24,6 @@ from stitchrl.spaces import Continuous, Discrete, Spec
 
 MAX_ACTIONS = 10_000
 PROPENSITY_ROUNDING = 1e-9  # How far above 1 a probability may be written.
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Discrete actions: action `i` means `labels[i]`."""
-
-    labels: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -90,6 +80,9 @@ class Dataset:
     propensity: np.ndarray | None = None  # float64 (size,): of the logged action.
     valid_actions: np.ndarray | None = None  # bool (size, count)
     final_valid_actions: np.ndarray | None = None  # bool (episodes, count)
+    source: np.ndarray | None = None  # int64 (size,): who logged it, among `source_id`.
+    source_id: np.ndarray | None = None  # (sources,): policy, site or demonstrator.
+    weight: np.ndarray | None = None  # float64 (size,): how much learning counts each row.
     state_id: np.ndarray | None = None  # int64 (size,): a discrete name of the observation.
     final_state_id: np.ndarray | None = None  # int64 (episodes,): -1 where there is none.
     state_count: int = 0  # How many state ids there can be.
@@ -113,16 +106,17 @@ class Dataset:
         episode: Any = None,
         step: Any = None,
         group: Any = None,
+        source: Any = None,
         final_observation: Any = None,
         feature_names: tuple[str, ...] | None = None,
         **others: Any,
     ) -> "Dataset":
         """Build a dataset from columns of equal length.
 
-        `episode` and `group` may be any labels (numbers, strings); rows of one episode must
-        be contiguous. Without `episode`, every end flag closes one. Without `group`, each
-        episode is its own. `final_observation` has one row per episode, NaN where unknown.
-        Raises `DataError` naming the column if lengths or shapes disagree.
+        `episode`, `group` and `source` may be any labels (numbers, strings); rows of one
+        episode must be contiguous. Without `episode`, every end flag closes one. Without
+        `group`, each episode is its own. `final_observation` has one row per episode, NaN
+        where unknown. Raises `DataError` naming the column if lengths or shapes disagree.
         """
         observation = np.asarray(observation, np.float32)
         if observation.ndim == 1:
@@ -153,6 +147,8 @@ class Dataset:
             named["step"] = np.asarray(step, np.int64)
         if group is not None:
             named["group"] = np.asarray(group)
+        if source is not None:
+            named["source"] = np.asarray(source)
         require_same_length(named, size)
 
         ends = columns["terminated"] | columns["truncated"]
@@ -176,6 +172,9 @@ class Dataset:
             final_observation = final_observation[:, None]
         require_shape("final_observation", final_observation, (episodes, width))
         require_shape("action", action, (size,) if is_discrete else (size, actions.size))
+        if source is not None:
+            others["source_id"], codes = np.unique(named["source"], return_inverse=True)
+            columns["source"] = codes.astype(np.int64)
         columns.setdefault("row", np.arange(size))
         for name, dtype in _OPTIONAL_FINAL.items():
             if others.get(name) is not None:
@@ -309,6 +308,8 @@ class Dataset:
             if entry.name in ("notes", "row"):
                 continue
             value = getattr(self, entry.name)
+            if value is None and entry.name in _LATER:  # Hashes of older logs stay theirs.
+                continue
             parts = value.items() if isinstance(value, Mapping) else [("", value)]
             for name, part in parts:
                 digest.update(f"{entry.name}.{name}=".encode())
@@ -325,12 +326,14 @@ _OPTIONAL = {
     "time": np.float64,
     "propensity": np.float64,
     "valid_actions": bool,
+    "weight": np.float64,
     "state_id": np.int64,
     "row": np.int64,
 }
 _OPTIONAL_FINAL = {"final_state_id": np.int64, "final_valid_actions": bool}
 _PER_ROW = (
     "observation action reward terminated truncated step time propensity "
-    "valid_actions state_id row"
+    "valid_actions source weight state_id row"
 ).split()
+_LATER = ("source", "source_id", "weight")
 _PER_EPISODE = ("episode_id final_observation final_valid_actions final_state_id").split()

@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.findings import DataError, Finding, Severity
-from stitchrl.normalizer import Normalizer, RewardTransform
+from stitchrl.normalizer import Normalizer
+from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec, features
 from stitchrl.tree import pytree
 from stitchrl.types import Scalar

@@ -1,6 +1,5 @@
-"""Scaling of observations, and of rewards: learned or chosen once, recorded, used again."""
+"""Scaling of observations: learned once, recorded, used again."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
@@ -43,18 +42,3 @@ class Normalizer:
         """Scale one observation; NaN (not measured) becomes 0."""
         scaled = (observation - self.mean) / self.scale
         return jnp.where(jnp.isnan(scaled), 0.0, scaled)
-
-
-@dataclass(frozen=True)
-class RewardTransform:
-    """What learning sees instead of the raw reward: scale * reward + shift.
-
-    Evaluation always uses raw rewards, so values in a report are in the log's own units.
-    """
-
-    scale: float = 1.0
-    shift: float = 0.0
-    name: str = "raw"
-
-    def __call__(self, reward: np.ndarray) -> np.ndarray:
-        return self.scale * reward + self.shift

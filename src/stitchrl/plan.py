@@ -5,12 +5,14 @@ from collections.abc import Collection, Iterator
 from itertools import product
 from typing import Any, Literal, NamedTuple, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from stitchrl.algorithms import USUAL, find
 from stitchrl.findings import did_you_mean
 from stitchrl.limits import impossible
 from stitchrl.needs import NEEDS, require_met, served
+from stitchrl.rewards import parsed
+from stitchrl.sampling import Sampling
 from stitchrl.spaces import Spec
 from stitchrl.tree import is_static
 
@@ -39,6 +41,9 @@ class Plan(BaseModel):
     seeds: int = Field(default=2, ge=1)
     updates: int = Field(default=20_000, ge=2)
     chunk: int = Field(default=1_000, ge=2)
+    reward: str = "raw"  # As learning sees it: see `rewards.RewardTransform.named`.
+    n_steps: int = Field(default=1, ge=1)  # Rewards summed before a bootstrap.
+    sampling: Sampling = Sampling()  # Which rows learning draws more often.
     seed: int = 0  # Of splits, members (seed, seed + 1, ...), probes and estimators.
     discount: float | None = Field(default=None, gt=0, le=1)  # Of the estimand.
     horizon: int | None = Field(default=None, ge=1)
@@ -47,6 +52,12 @@ class Plan(BaseModel):
     fqe_updates: int = Field(default=8_000, ge=2)
     strict: bool = False  # Refuse Monte-Carlo returns of truncated episodes.
     force: bool = False  # Go on in spite of errors in the log, with a banner.
+
+    @field_validator("reward")
+    @classmethod
+    def _is_known(cls, reward: str) -> str:
+        parsed(reward)
+        return reward
 
     def resolved(self, spec: Spec, met: Collection[str] = tuple(NEEDS)) -> "Plan":
         """The plan with its algorithms named and checked against the log.

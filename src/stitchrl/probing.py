@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.base import HasActionValue
@@ -12,8 +11,9 @@ from stitchrl.dataset import Dataset
 from stitchrl.experience import Experience, Transition, take, transitions_from
 from stitchrl.learner import Metrics
 from stitchrl.networks import Critics
-from stitchrl.normalizer import Normalizer, RewardTransform
+from stitchrl.normalizer import Normalizer
 from stitchrl.policies import action_probabilities
+from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Masked
 from stitchrl.train import prepare
 from stitchrl.train import probe as losses_on
@@ -38,17 +38,14 @@ def make_probe(
     *,
     seed: int,
     size: int = PROBE_SIZE,
-    weight: np.ndarray | None = None,
     n_steps: int = 1,
 ) -> Probe:
     """Draw a probe of at most `size` transitions and starts from a held-out split.
 
-    `normalizer`, `reward_transform`, `n_steps` and what `weight` (size,) of the held-out
-    rows stands for are those of training: losses must be alike.
+    `normalizer`, `reward_transform` and `n_steps` are those of training: losses must be
+    alike. Rows are not weighed, whatever training draws more often.
     """
-    experience = Experience.of(
-        held_out, normalizer, reward_transform, weight=weight, n_steps=n_steps
-    )
+    experience = Experience.of(held_out, normalizer, reward_transform, n_steps=n_steps)
     row_key, start_key, key = jax.random.split(jax.random.key(seed), 3)
 
     def some(key: Key[Array, ""], rows: Int[Array, "rows"]) -> Int[Array, "some"]:
@@ -59,8 +56,6 @@ def make_probe(
     if held_out.valid_actions is not None:
         starts = Masked(starts, jnp.asarray(held_out.valid_actions[held_out.first_row]))
     rows = some(row_key, jnp.arange(experience.size))
-    if experience.drawing is not None:
-        rows = experience.drawing.draw(row_key, len(rows))
     return Probe(
         batch=take(experience.transitions, rows),
         rows=rows,

@@ -142,3 +142,19 @@ def test_bundles_are_named_by_absolute_paths(tmp_path, monkeypatch):
     found = policies_of(["policy", "uniform"], True)
     assert found == (str(tmp_path / "policy"), "uniform", "column")
     assert policies_of(None, False) == ()
+
+
+def test_rewards_steps_and_sampling_are_entries_of_a_plan(log):
+    file = 'reward = "shift=-1"\nn_steps = 5\n[sampling]\nby = "return"\nbins = 2\n'
+    plan = plan_of(log, file=file)
+    assert (plan.reward, plan.n_steps) == ("shift=-1", 5)
+    assert (plan.sampling.by, plan.sampling.bins) == ("return", 2)
+    changed = plan_of(log, file=file, reward="raw", n_steps=1, sampling={"by": "source"})
+    assert (changed.reward, changed.n_steps, changed.sampling.by) == ("raw", 1, "source")
+    with pytest.raises(
+        ValueError,
+        match="'reward' of the plan must be one of: raw, return_r.*; not 'range'",
+    ):
+        plan_of(log, reward="range")
+    with pytest.raises(ValueError, match="'n_steps' of the plan"):
+        plan_of(log, n_steps=0)

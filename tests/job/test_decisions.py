@@ -56,6 +56,22 @@ def test_probabilities_are_those_of_single_decisions():
         )
 
 
+def test_joint_actions_have_a_column_for_each_choice():
+    joint = Choices.joint(("fluids", "pressor"), (("0", "1", "2"), ("no", "yes")))
+    policy = TabularPolicy(np.full((1, 6), 1 / 6), np.zeros(1))
+    exported = bundle(policy, actions=joint, share=0.5)
+    seen = rows(np.zeros((200, 2)), state=np.zeros(200, int))
+    table = decide_rows(exported, seen, seed=0).to_pydict()
+    names = ["row", "action", "action.fluids", "action.pressor", "probability"]
+    assert list(table) == names
+    for action, fluids, pressor in zip(*(table[name] for name in names[1:4])):
+        if action == AS_BEFORE:
+            assert fluids is None and pressor is None
+        else:
+            assert action == f"fluids {fluids} | pressor {pressor}"
+    assert set(table["action"]) == {*joint.labels, AS_BEFORE}
+
+
 def test_draws_follow_the_probabilities():
     by_state = np.array([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
     exported = bundle(TabularPolicy(by_state, np.zeros(2)))

@@ -172,7 +172,7 @@ def test_several_choices_at_once(tmp_path: Path):
     columns = arrays() | {"action": np.zeros((10, 3), np.int64)}
     error = refusal(save(tmp_path / "log.npz", **columns))
     assert "3 whole numbers per row" in str(error)
-    assert 'action = ["action"]' in str(error)
+    assert 'action = ["action"]' in str(error) and 'actions = ["action"]' in str(error)
 
 
 def test_foreign_names_without_a_preset(tmp_path: Path):

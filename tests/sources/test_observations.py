@@ -124,14 +124,14 @@ def test_states_alone_become_one_hot_observations(tmp_path):
 def test_valid_actions_are_read_in_the_order_of_labels(tmp_path):
     text = "observation.x,valid_actions.a,valid_actions.b\n1,0,1\n2,1,1\n"
     new = write(tmp_path / "new.csv", text)
-    found = load_observations(new, None, feature_names=("x",), choices=2)
+    found = load_observations(new, None, feature_names=("x",), choices=(2,))
     np.testing.assert_array_equal(found.valid_actions, [[False, True], [True, True]])
     none = write(tmp_path / "none.csv", text.replace("1,0,1", "1,0,0"))
     with pytest.raises(DataError, match="At least one action must be valid"):
-        load_observations(none, None, feature_names=("x",), choices=2)
+        load_observations(none, None, feature_names=("x",), choices=(2,))
     without = write(tmp_path / "without.csv", "observation.x\n1\n")
     with pytest.raises(DataError, match="learned with valid actions"):
-        load_observations(without, None, feature_names=("x",), choices=2)
+        load_observations(without, None, feature_names=("x",), choices=(2,))
 
 
 def test_our_own_tables_are_read_by_what_they_carry(tmp_path):

@@ -34,6 +34,8 @@ def everything() -> Dataset:
         step=4 * STEP,
         time=generator.normal(size=SIZE) * 1e9,
         propensity=generator.uniform(size=SIZE),
+        source=np.array(["north", "south"])[np.arange(SIZE) % 2],
+        weight=generator.exponential(size=SIZE),
         valid_actions=generator.uniform(size=(SIZE, 3)) < 0.9,
         final_valid_actions=(np.arange(EPISODES * 3).reshape(-1, 3) % 2 > 0)
         | ~CUT[:, None],

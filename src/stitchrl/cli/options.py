@@ -1,5 +1,6 @@
 """Arguments and options that several verbs share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,38 @@ Seeds = Annotated[
 Updates = Annotated[
     int | None,
     typer.Option(help="Of each member; 20,000 if not given.", rich_help_panel=LEARN),
+]
+Reward = Annotated[
+    str | None,
+    typer.Option(
+        help="What learning sees of rewards: raw, return_range, shift=-1, or "
+        "scale=10,shift=-5.",
+        rich_help_panel=LEARN,
+    ),
+]
+NSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--n-steps",
+        help="Rewards summed before a value is trusted; 1 if not given.",
+        rich_help_panel=LEARN,
+    ),
+]
+
+
+class Strata(StrEnum):
+    """What --balance can even out."""
+
+    SOURCE = "source"
+    RETURN = "return"
+
+
+Balance = Annotated[
+    Strata | None,
+    typer.Option(
+        help="Learn as often from each source of the log, or from low and high returns.",
+        rich_help_panel=LEARN,
+    ),
 ]
 FQEUpdates = Annotated[
     int | None,

@@ -186,7 +186,10 @@ def _explained(problem: dict[str, Any], file: Path | None) -> str:
             f"The plan '{file}' has the unknown entry '{name}'. "
             f"{did_you_mean(name, Plan.model_fields)}"
         )
-    said = str(problem["msg"]).removeprefix("Input ").lower()
+    said = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"'{name}' of the plan {said}."
+    said = said.lower()
     return f"'{name}' of the plan {said}, but is {problem['input']!r}."
 
 

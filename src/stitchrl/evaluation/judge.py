@@ -174,12 +174,17 @@ class Judge:
         return own > limit
 
     def own_estimate(self, candidate: Candidate) -> float | None:
-        """What its learner promises, moved from its discount to the estimand's.
+        """What its learner promises, in raw rewards and at the estimand's discount.
 
-        By as much as the log's own mean return differs between the two.
+        By how much it promises more than the log's own mean return, counted as the learner
+        counts, added to that mean as the estimand counts. Exact for scaled rewards at the
+        same discount; otherwise only as far as the policy's episodes are as long as the
+        log's.
         """
-        if candidate.own_estimate is None or candidate.discount is None:
-            return candidate.own_estimate
+        own, reward = candidate.own_estimate, candidate.reward
+        if own is None:
+            return None
+        discount = self.discount if candidate.discount is None else candidate.discount
         here = self.dataset.returns(self.discount).mean()
-        there = self.dataset.returns(candidate.discount).mean()
-        return candidate.own_estimate + float(here - there)
+        there = reward.returns(self.dataset, discount).mean()
+        return own / reward.scale + float(here - there / reward.scale)

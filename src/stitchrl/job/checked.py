@@ -12,6 +12,7 @@ from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.job.external import external_request
 from stitchrl.needs import met_by
 from stitchrl.plan import Plan
+from stitchrl.rewards import RewardTransform
 from stitchrl.validation import errors, validate
 
 
@@ -29,13 +30,16 @@ def checked(plan: Plan, dataset: Dataset) -> Checked:
     """Validate the log and resolve the plan.
 
     Raises `DataError` if the log has errors (unless the plan says force), `ValueError` if
-    the plan does not fit the log.
+    the plan does not fit the log (its reward and sampling among them).
     """
     if plan.horizon is not None:
         dataset = replace(dataset, horizon=plan.horizon)
     findings = validate(dataset)
     _require_no_errors(findings, plan)
     plan = plan.resolved(dataset.spec, met_by(dataset))
+    if plan.algorithms:
+        RewardTransform.named(plan.reward, dataset)
+        plan.sampling.of(dataset)
     cut = _monte_carlo(plan, dataset)
     _require_no_errors(cut, plan)
     discount = estimand_discount(dataset, plan.discount)

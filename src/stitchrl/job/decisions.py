@@ -36,7 +36,7 @@ def read_rows(bundle: Bundle, path: str | Path) -> Observations:
         None if said is None else Mapping.model_validate(said),
         feature_names=bundle.feature_names if has_features else (),
         states=len(policy.probabilities) if isinstance(policy, TabularPolicy) else None,
-        choices=bundle.actions.count
+        choices=bundle.actions.sizes
         if bundle.uses_valid_actions and not isinstance(bundle.actions, Bounds)
         else None,
     )
@@ -45,7 +45,8 @@ def read_rows(bundle: Bundle, path: str | Path) -> Observations:
 def decide_rows(bundle: Bundle, rows: Observations, *, seed: int | None) -> pa.Table:
     """One decision for each row: row, action, probability.
 
-    Continuous actions have a column for each amount and no probability. In rows that a
+    Continuous actions have a column for each amount and no probability; joint actions also
+    have one for each choice. In rows that a
     mixture leaves to the present behavior, the action is "as before" (amounts are empty).
     Randomness comes from the operating system unless `seed` is given.
     """
@@ -71,7 +72,14 @@ def decide_rows(bundle: Bundle, rows: Observations, *, seed: int | None) -> pa.T
     action = np.where(defers, len(labels) - 1, chosen)
     own = bundle.share * p[np.arange(rows.size), chosen]
     probability = np.where(defers, 1 - bundle.share, own)
-    return pa.table({"row": number, "action": labels[action], "probability": probability})
+    parts = {
+        f"action.{name}": pa.array(np.array(part)[numbers], mask=defers)
+        for name, part, numbers in zip(
+            bundle.actions.names, bundle.actions.parts, bundle.actions.split(chosen).T
+        )
+    }
+    columns = {"action": labels[action], **parts, "probability": probability}
+    return pa.table({"row": number, **columns})
 
 
 def table_to_bytes(table: pa.Table, path: str | Path) -> bytes:

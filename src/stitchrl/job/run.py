@@ -32,6 +32,7 @@ from stitchrl.ope.refusals import Refusal, no_propensity
 from stitchrl.plan import MIXTURE_SHARES, Plan
 from stitchrl.report.render import render
 from stitchrl.reuse import fingerprints
+from stitchrl.sampling import balanced
 from stitchrl.splits import CERTIFICATION_SHARE
 from stitchrl.verdict import decide_all, recommend
 
@@ -111,6 +112,8 @@ def finish_job(
 def judge_all(ready: Checked, trained: Trained | None) -> Results:
     """Certify the best candidate, its mixtures and external policies; decide."""
     plan, dataset, findings, discount, external = ready
+    if trained and plan.algorithms:
+        findings = (*findings, *balanced(plan.sampling.of(trained.splits.train)))
     candidates = list(trained.candidates) if trained else []
     best = next((c for c in candidates if c.kind == "policy"), None)
     requests = list(external)

@@ -25,6 +25,7 @@ from stitchrl.job.directory import (
 from stitchrl.job.results import Results
 from stitchrl.job.run import finish_job
 from stitchrl.job.training import Trained, parts_of, train_all
+from stitchrl.needs import met_by
 from stitchrl.plan import Plan
 
 
@@ -97,4 +98,6 @@ def is_finished(plan: Plan, dataset: Dataset, directory: str | Path) -> bool:
     if plan.horizon is not None:
         dataset = replace(dataset, horizon=plan.horizon)
     is_same_log = read_saved(directory, DATA)["content_hash"] == dataset.content_hash()
-    return is_same_log and read_plan(directory) == plan.resolved(dataset.spec)
+    return is_same_log and read_plan(directory) == plan.resolved(
+        dataset.spec, met_by(dataset)
+    )

@@ -17,6 +17,7 @@ from stitchrl.job.clock import Tell
 from stitchrl.normalizer import Normalizer
 from stitchrl.plan import Plan, members
 from stitchrl.probing import make_probe
+from stitchrl.rewards import RewardTransform
 from stitchrl.splits import Splits, split
 from stitchrl.value_iteration import ValueIteration
 
@@ -60,11 +61,17 @@ def train_all(
 ) -> Trained:
     """Train every member of the plan and rank their policies on the selection split."""
     normalizer = Normalizer.fit(splits.train)
-    experience = Experience.of(splits.train, normalizer)
+    reward = RewardTransform.named(plan.reward, splits.train)
+    sampled = plan.sampling.of(splits.train)
+    experience = Experience.of(
+        splits.train, normalizer, reward, weight=sampled.weight, n_steps=plan.n_steps
+    )
     plans = members(plan, splits.train.spec)
     fitted: list[Fitted] = []
     if plans:
-        probe = make_probe(splits.selection, normalizer, seed=plan.seed)
+        probe = make_probe(
+            splits.selection, normalizer, reward, seed=plan.seed, n_steps=plan.n_steps
+        )
         fitted = fit(
             plans,
             experience,
@@ -75,7 +82,7 @@ def train_all(
             report=tell,
             warn=tell,
         )
-    every = [candidate_of(one, normalizer) for one in fitted if one.stopped is None]
+    every = [candidate_of(one, normalizer, reward) for one in fitted if one.stopped is None]
     if plan.tabular and splits.train.is_tabular:
         every.append(tabular_candidate(splits))
     values = rank(
@@ -95,7 +102,9 @@ def train_all(
     return Trained(splits, fitted, [candidate for _, candidate in ordered], ranking)
 
 
-def candidate_of(fitted: Fitted, normalizer: Normalizer) -> Candidate:
+def candidate_of(
+    fitted: Fitted, normalizer: Normalizer, reward: RewardTransform
+) -> Candidate:
     """A member's policy as it would be exported."""
     algorithm = fitted.plan.algorithm
     policy, act = as_exported(algorithm.policy(fitted.state), normalizer)
@@ -108,6 +117,7 @@ def candidate_of(fitted: Fitted, normalizer: Normalizer) -> Candidate:
         members=(fitted.plan.number,),
         own_estimate=last.get("own_estimate"),
         discount=getattr(algorithm, "discount", None),
+        reward=reward,
     )
 
 

@@ -1,5 +1,7 @@
 """Actions: one column of choices, or columns of amounts with bounds."""
 
+from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +11,11 @@ from stitchrl.dataset import MAX_ACTIONS, Bounds, Choices
 from stitchrl.findings import Finding, did_you_mean
 from stitchrl.sources.columns import Column, flags, labels, numbers, scalar
 from stitchrl.sources.episodes import is_missing
+from stitchrl.sources.joint import CANONICAL, counted, joint_of, part_columns, spread
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse, warn
 
 SHOWN_LABELS = 12
-CANONICAL = "action."  # Prefix of our own columns; names of amounts go without it.
 
 
 class Actions(NamedTuple):
@@ -32,6 +34,8 @@ def act(
     Raises `DataError` naming the first row without an action or with one that is not in
     `action_labels`.
     """
+    if mapping.actions:
+        return _together(mapping, columns, decision, path)
     if isinstance(mapping.action, list):
         return _amounts(mapping, columns, mapping.action, decision, path)
     assert mapping.action is not None
@@ -39,7 +43,48 @@ def act(
     is_array = isinstance(column, np.ndarray)
     if is_array and (column.ndim > 1 or _is_float_array(columns[mapping.action])):
         return _amounts(mapping, columns, [mapping.action], decision, path)
-    return _choices(mapping, column, mapping.action, decision, path)
+    return _choices(_labels_of(mapping, None, path), column, mapping.action, decision, path)
+
+
+def _labels_of(mapping: Mapping, part: str | None, path: Path) -> list[str] | None:
+    """The declared labels of one part of joint actions; of plain ones for None."""
+    declared = mapping.action_labels
+    if declared is None or isinstance(declared, dict) == (part is not None):
+        return declared.get(part or "") if isinstance(declared, dict) else declared
+    meant = "a table, column -> list of labels" if part else "a list of labels"
+    raise refuse(
+        "MAPPING",
+        f"action_labels in the mapping of '{path}' must be {meant}.",
+        'With actions write action_labels = { COLUMN = ["a", "b"] }, with action a list.',
+    )
+
+
+def _together(
+    mapping: Mapping, columns: dict[str, Column], decision: np.ndarray, path: Path
+) -> Actions:
+    """Several choices: one joint action for every combination."""
+    parts = part_columns(mapping, columns)
+    declared = mapping.action_labels
+    unknown = [name for name in declared or () if name not in parts]
+    if isinstance(declared, dict) and unknown:
+        raise refuse(
+            "MAPPING",
+            f"action_labels in the mapping of '{path}' names '{unknown[0]}', which is none "
+            "of actions.",
+            did_you_mean(unknown[0], parts),
+        )
+    found: dict[str, Actions] = {}
+    for name, column in parts.items():
+        labels_of = _labels_of(mapping, name, path)
+        found[name] = _choices(labels_of, scalar(column), name, decision, path)
+    spaces = {
+        n: one.actions for n, one in found.items() if isinstance(one.actions, Choices)
+    }
+    actions = joint_of(spaces, path)
+    chosen = np.stack([one.action for one in found.values()], axis=-1)
+    action = actions.combined(chosen)
+    notes = [finding for one in found.values() for finding in one.notes]
+    return Actions(action, actions, [*notes, counted(actions, action)])
 
 
 def _is_float_array(column: Column) -> bool:
@@ -63,14 +108,14 @@ def _require_present(
 
 
 def _choices(
-    mapping: Mapping, column: Column, name: str, decision: np.ndarray, path: Path
+    given: list[str] | None, column: Column, name: str, decision: np.ndarray, path: Path
 ) -> Actions:
-    is_declared = mapping.action_labels is not None
+    is_declared = given is not None
     text = labels(column, name, path, may_be_decimal=is_declared)
     _require_present(text.codes < 0, name, decision, path)
     codes = text.codes[decision]
     present = [str(value) for value in text.values]
-    declared = mapping.action_labels or present
+    declared = given or present
     if len(declared) > MAX_ACTIONS:
         raise refuse(
             "TOO_MANY_ACTIONS",
@@ -137,9 +182,9 @@ def _amounts(
                 raise refuse(
                     "ACTION_TYPE",
                     f"Column '{name}' of '{path}' holds {column.shape[1]} whole numbers "
-                    "per row: several choices at once cannot be learned.",
+                    "per row: amounts, or several choices at once?",
                     f'If they are amounts, write action = ["{name}"], with brackets; if '
-                    "not, combine them into one column.",
+                    f'they are choices made together, write actions = ["{name}"].',
                 )
             prefix = "a" if len(names) == 1 else f"{name}."
             for index in range(column.shape[1]):
@@ -179,26 +224,33 @@ def _limits(
 
 
 def valid_actions(
-    mapping: Mapping, columns: dict[str, Column], count: int, path: Path
+    mapping: Mapping, columns: dict[str, Column], sizes: Sequence[int], path: Path
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """bool (rows of the file, count): which actions were possible, and where that is known.
 
-    Raises `DataError` if there is not one column for each action.
+    Of joint actions, `sizes` are those of the parts: where there is one column for each
+    choice of each part, a joint action is possible if all its parts are. Raises `DataError`
+    if there is not one column for each action, or each choice.
     """
+    count = prod(sizes)
     if not mapping.valid_actions:
         return None
     parts = [columns[name] for name in mapping.valid_actions]
     if len(parts) == 1 and isinstance(parts[0], np.ndarray) and parts[0].ndim == 2:
         parts = list(parts[0].T)
-    if len(parts) != count:
+    is_by_part = len(parts) == sum(sizes) != count
+    if len(parts) != count and not is_by_part:
         raise refuse(
             "LENGTHS",
             f"valid_actions of '{path}' must have one column for each of the {count} "
             f"actions, but has {len(parts)}.",
-            "Write them in the order of action_labels (without that: in sorted order).",
+            "Write them in the order of action_labels (without that: in sorted order)."
+            + (f" Or one for each of {sum(sizes)} choices." if len(sizes) > 1 else ""),
         )
-    names = mapping.valid_actions * (1 if len(mapping.valid_actions) == count else count)
+    is_whole = len(mapping.valid_actions) == len(parts)
+    names = mapping.valid_actions * (1 if is_whole else len(parts))
     read = [flags(part, name, path) for part, name in zip(parts, names)]
     allowed = np.stack([flag for flag, _ in read], axis=1)
     missing = np.stack([missing for _, missing in read], axis=1)
+    allowed = spread(allowed, sizes) if is_by_part else allowed
     return allowed, missing.sum(axis=1) == 0

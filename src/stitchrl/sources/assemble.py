@@ -37,7 +37,7 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
         optional["final_state_id"] = final_state
         optional["state_count"] = mapping.state_count or int(states.max()) + 1
     if isinstance(found.actions, Choices):
-        optional |= _valid(mapping, columns, rows, found.actions.count, path)
+        optional |= _valid(mapping, columns, rows, found.actions.sizes, path)
     if mapping.step is not None:
         optional["step"] = whole(
             columns[mapping.step], mapping.step, path, rows=rows.decision
@@ -52,6 +52,12 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
     if mapping.group is not None:
         group = identities(columns[mapping.group], mapping.group, path)
         optional["group"] = group[rows.decision]
+    if mapping.source is not None:
+        logger = identities(columns[mapping.source], mapping.source, path)
+        optional["source"] = logger[rows.decision]
+    if mapping.weight is not None:
+        weight = numbers(columns[mapping.weight], mapping.weight, path)
+        optional["weight"] = weight[rows.decision]
     assert mapping.reward is not None
     reward, late = _reward(mapping, columns, mapping.reward, rows, path)
     rewards: dict[str, np.ndarray] = {}
@@ -256,9 +262,13 @@ def _disagreements(observed: np.ndarray, after: np.ndarray, rows: Rows) -> list[
 
 
 def _valid(
-    mapping: Mapping, columns: dict[str, Column], rows: Rows, count: int, path: Path
+    mapping: Mapping,
+    columns: dict[str, Column],
+    rows: Rows,
+    sizes: tuple[int, ...],
+    path: Path,
 ) -> dict[str, np.ndarray]:
-    found = valid_actions(mapping, columns, count, path)
+    found = valid_actions(mapping, columns, sizes, path)
     if found is None:
         return {}
     allowed, known = found

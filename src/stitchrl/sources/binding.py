@@ -15,7 +15,7 @@ from stitchrl.sources.columns import Source
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse
 
-ONE = "episode step group time reward propensity state_id".split()
+ONE = "episode step group time source weight reward propensity state_id".split()
 FLAGS = "terminated truncated episode_end final_rows".split()
 SEVERAL = "next_observation valid_actions policy_probability".split()
 EVERYWHERE = ("every_row", "last_row")
@@ -48,6 +48,7 @@ def bind(mapping: Mapping, source: Source) -> Bound:
     changes = facts | {name: lookup.one(name) for name in ONE}
     changes |= {name: lookup.flag(name) for name in FLAGS}
     changes["action"] = lookup.action()
+    changes["actions"] = lookup.several("actions")
     changes["rewards"] = lookup.rewards()
     for name in (*SEVERAL, "observation"):  # Patterns come last: they leave out the rest.
         changes[name] = lookup.several(name)
@@ -55,7 +56,7 @@ def bind(mapping: Mapping, source: Source) -> Bound:
         raise DataError(lookup.refused)
     bound = mapping.model_copy(update=changes)
     _require(bound, source)
-    action = [bound.action] if isinstance(bound.action, str) else []
+    action = [bound.action] if isinstance(bound.action, str) else bound.actions
     categories = () if bound.categories == "auto" else bound.categories
     for name in categories:
         if name not in bound.observation:
@@ -64,7 +65,7 @@ def bind(mapping: Mapping, source: Source) -> Bound:
                 f"The mapping lists categories of '{name}', which is not an observation.",
                 did_you_mean(name, bound.observation),
             )
-    names = [bound.episode, bound.group, *action, *categories]
+    names = [bound.episode, bound.group, bound.source, *action, *categories]
     return Bound(
         bound,
         tuple(dict.fromkeys(lookup.used)),
@@ -115,6 +116,8 @@ class _Lookup:
 
     def action(self) -> str | list[str] | None:
         action = self.mapping.action
+        if self.mapping.actions and "action" in self.mapping.conventional:
+            return None
         if isinstance(action, list):
             return self.expand("action", action)
         return None if action is None else self.find("action", action, is_needed=True)
@@ -202,7 +205,7 @@ class _Lookup:
 def _require(mapping: Mapping, source: Source) -> None:
     needed = {
         "observation": mapping.observation or mapping.state_id,
-        "action": mapping.action,
+        "action": mapping.action or mapping.actions,
         "reward": mapping.reward,
     }
     for role, value in needed.items():
@@ -212,6 +215,12 @@ def _require(mapping: Mapping, source: Source) -> None:
                 f"The mapping of '{source.path}' must say which column holds the {role}.",
                 f'Write {role} = "COLUMN". {all_there_are(source.names)}',
             )
+    if mapping.action and mapping.actions:
+        raise refuse(
+            "MAPPING",
+            f"The mapping of '{source.path}' has both action and actions.",
+            "Write action for one choice or amounts, actions for several choices at once.",
+        )
     if len(mapping.next_observation) not in (0, len(mapping.observation)):
         raise refuse(
             "MAPPING",

@@ -137,7 +137,7 @@ def _final_rows(
         return flags(columns[name], name, path)[0] != is_negated
     action = mapping.action
     found = np.ones(size, bool)
-    for name in [action] if isinstance(action, str) else list(action or ()):
+    for name in [action] if isinstance(action, str) else action or mapping.actions:
         found &= is_missing(columns[name])
     return found
 

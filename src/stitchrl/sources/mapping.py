@@ -61,10 +61,14 @@ class Mapping(BaseModel):
     step: str | None = None
     group: str | None = None  # Patient, user, robot: what splits keep together.
     time: str | None = None
+    source: str | None = None  # Which policy, site or demonstrator logged the row.
+    weight: str | None = None  # How much learning counts the row.
     observation: Columns = []
     next_observation: Columns = []  # Used after the last decision of an episode.
     action: str | list[str] | None = None  # One column is a choice, a list are amounts.
-    action_labels: Words | None = Field(None, min_length=1)
+    actions: Columns = []  # Several choices made together: one joint action.
+    # With `actions`: a table, column -> labels.
+    action_labels: Words | dict[str, Words] | None = Field(None, min_length=1)
     action_low: FiniteFloat | list[FiniteFloat] | None = None
     action_high: FiniteFloat | list[FiniteFloat] | None = None
     reward: str | None = None

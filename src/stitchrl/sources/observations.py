@@ -1,6 +1,7 @@
 """Observations of new rows, read as those of the log that a policy was learned from."""
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,14 +44,14 @@ def load_observations(
     *,
     feature_names: tuple[str, ...],
     states: int | None = None,
-    choices: int | None = None,
+    choices: tuple[int, ...] | None = None,
 ) -> Observations:
     """Every row of a file as these features, by the mapping of the log they come from.
 
     Columns are found by their names, whatever their order; categories that the log did
-    not show make no feature. `states` asks for state ids below it, `choices` for that many
-    valid actions. Raises `DataError` naming every feature or column that is missing, and
-    the first row with a gap that the mapping does not allow.
+    not show make no feature. `states` asks for state ids below it, `choices` (as in
+    `Choices.sizes`) for that many valid actions. Raises `DataError` naming every feature or
+    column that is missing, and the first row with a gap that the mapping does not allow.
     """
     source = open_source(Path(path))
     wanted = _wanted(mapping, source, feature_names, states, choices)
@@ -86,7 +87,7 @@ def _wanted(
     source: Source,
     feature_names: tuple[str, ...],
     states: int | None,
-    choices: int | None,
+    choices: tuple[int, ...] | None,
 ) -> Mapping:
     """Only the roles that are read here, with categories as the features have them."""
     names = set(source.names)
@@ -196,7 +197,7 @@ def _require_allowed_gaps(
 
 
 def _allowed(
-    mapping: Mapping, columns: dict[str, Column], choices: int, path: Path
+    mapping: Mapping, columns: dict[str, Column], choices: tuple[int, ...], path: Path
 ) -> np.ndarray:
     found = valid_actions(mapping, columns, choices, path)
     if found is None:
@@ -204,7 +205,7 @@ def _allowed(
             "COLUMN_MISSING",
             f"The policy was learned with valid actions, but '{path}' has no columns for "
             "them.",
-            f"Give the {choices} columns of valid_actions, as in its log.",
+            f"Give the {prod(choices)} columns of valid_actions, as in its log.",
         )
     allowed, known = found
     wrong = np.flatnonzero(~known | ~allowed.any(axis=1)).tolist()

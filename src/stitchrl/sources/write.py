@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stitchrl.artifacts import save_file
-from stitchrl.dataset import Bounds, Dataset
+from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.sources import actions, features
 from stitchrl.sources.tables import METADATA
 
@@ -49,6 +49,8 @@ def _names(dataset: Dataset) -> dict[str, Any]:
         "step": "step",
         "group": "group" if _has_own_groups(dataset) else None,
         "time": None if dataset.time is None else "time",
+        "source": None if dataset.source is None else "source",
+        "weight": None if dataset.weight is None else "weight",
         "observation": _observation_names(dataset),
         "reward": "reward",
         "rewards": {name: f"reward.{name}" for name in dataset.rewards},
@@ -63,7 +65,12 @@ def _names(dataset: Dataset) -> dict[str, Any]:
         "return_bounds": _listed(dataset.return_bounds),
         "may_be_missing": list(dataset.may_be_missing),
     }
-    if bounds is None:
+    if isinstance(dataset.actions, Choices) and dataset.actions.parts:
+        labels = zip(_part_names(dataset.actions), map(list, dataset.actions.parts))
+        names["actions"] = _part_names(dataset.actions)
+        names["action_labels"] = dict(labels)
+        names["valid_actions"] = _valid_names(dataset)
+    elif bounds is None:
         names["action"] = "action"
         names["action_labels"] = list(getattr(dataset.actions, "labels", ()))
         names["valid_actions"] = _valid_names(dataset)
@@ -71,6 +78,10 @@ def _names(dataset: Dataset) -> dict[str, Any]:
         names["action"] = [f"{actions.CANONICAL}{name}" for name in bounds.names]
         names["action_low"], names["action_high"] = list(bounds.low), list(bounds.high)
     return names
+
+
+def _part_names(choices: Choices) -> list[str]:
+    return [f"{actions.CANONICAL}{name}" for name in choices.names]
 
 
 def _listed(bounds: tuple[float, float] | None) -> list[float] | None:
@@ -104,6 +115,8 @@ def _columns(dataset: Dataset) -> dict[str, pa.Array]:
     }
     if _has_own_groups(dataset):
         columns["group"] = shared(_plain(dataset.group_id)[dataset.group[source]])
+    if dataset.source is not None and dataset.source_id is not None:
+        columns["source"] = shared(_plain(dataset.source_id)[dataset.source[source]])
     for index, name in enumerate(_observation_names(dataset)):
         columns[name] = with_final(
             dataset.observation[:, index], dataset.final_observation[:, index]
@@ -111,13 +124,18 @@ def _columns(dataset: Dataset) -> dict[str, pa.Array]:
     if isinstance(dataset.actions, Bounds):
         for index, name in enumerate(dataset.actions.names):
             columns[f"{actions.CANONICAL}{name}"] = of_decisions(dataset.action[:, index])
+    elif dataset.actions.parts:
+        numbers = dataset.actions.split(dataset.action)
+        for index, name in enumerate(_part_names(dataset.actions)):
+            labels = np.array(dataset.actions.parts[index])
+            columns[name] = of_decisions(labels[numbers[:, index]])
     else:
         labels = np.array(dataset.actions.labels)
         columns["action"] = of_decisions(labels[dataset.action])
     columns["reward"] = of_decisions(dataset.reward)
     for name, column in dataset.rewards.items():
         columns[f"reward.{name}"] = of_decisions(column)
-    for name in ("terminated", "truncated", "time", "propensity"):
+    for name in ("terminated", "truncated", "time", "weight", "propensity"):
         column = getattr(dataset, name)
         if column is not None:
             columns[name] = of_decisions(column)

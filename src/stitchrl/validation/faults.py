@@ -32,6 +32,8 @@ def nonfinite(dataset: Dataset) -> Iterator[Finding]:
     columns |= {f"reward.{name}": column for name, column in dataset.rewards.items()}
     if dataset.propensity is not None:
         columns["propensity"] = dataset.propensity
+    if dataset.weight is not None:
+        columns["weight"] = dataset.weight
     if isinstance(dataset.actions, Bounds):
         for index, name in enumerate(dataset.actions.names):
             columns[f"action.{name}"] = dataset.action[:, index]
@@ -42,6 +44,26 @@ def nonfinite(dataset: Dataset) -> Iterator[Finding]:
             f"infinite in {np.count_nonzero(~np.isfinite(column)):,} of {dataset.size:,}.",
             "Repair these rows, or remove their whole episodes so that no step is skipped.",
             ~np.isfinite(column),
+        )
+
+
+def weights(dataset: Dataset) -> Iterator[Finding]:
+    """Weights of rows by which nothing can be drawn."""
+    weight = dataset.weight
+    if weight is None:
+        return
+    yield from _error(
+        "WEIGHT_NEGATIVE",
+        "The weight of a row says how often it is learned from: it cannot be negative, but "
+        f"the smallest is {np.nanmin(weight):.4g}.",
+        "Write 0 where a row is to be left out.",
+        weight < 0,
+    )
+    if (weight == 0).all():
+        yield _of_log(
+            "WEIGHT_ZERO",
+            f"All {dataset.size:,} rows have the weight 0: nothing could be learned from.",
+            "Take weight out of the mapping, or correct the column.",
         )
 
 
@@ -287,4 +309,5 @@ FAULTS: tuple[Callable[[Dataset], Iterator[Finding]], ...] = (
     order,
     ends,
     declarations,
+    weights,
 )

@@ -117,6 +117,18 @@ def rewards(dataset: Dataset) -> Iterator[Finding]:
             )
 
 
+def sources(dataset: Dataset) -> Iterator[Finding]:
+    """A column of sources that tells none apart."""
+    if dataset.source is not None and (dataset.source == dataset.source[0]).all():
+        assert dataset.source_id is not None
+        yield _warning(
+            "ONE_SOURCE",
+            f"All {dataset.size:,} rows come from one source, "
+            f"'{dataset.source_id[dataset.source[0]]}': there is nothing to balance.",
+            "Map the column that says which policy, site or demonstrator logged each row.",
+        )
+
+
 def actions(dataset: Dataset) -> Iterator[Finding]:
     """Choices that are read as amounts."""
     if not isinstance(dataset.actions, Bounds) or dataset.actions.size > 1:
@@ -220,11 +232,15 @@ def leaks(dataset: Dataset, constant: np.ndarray) -> Iterator[Finding]:
 
 def _numbers_of_labels(dataset: Dataset, choices: Choices) -> list[np.ndarray]:
     """The logged actions as the numbers their labels spell, if they do."""
-    try:
-        numbers = np.array([float(label) for label in choices.labels])
-    except ValueError:
-        return []
-    return [numbers[np.clip(dataset.action, 0, choices.count - 1)]]
+    known = choices.split(np.clip(dataset.action, 0, choices.count - 1))
+    found = []
+    for index, labels in enumerate(choices.parts or (choices.labels,)):
+        try:
+            numbers = np.array([float(label) for label in labels])
+        except ValueError:
+            continue
+        found.append(numbers[known[:, index]])
+    return found
 
 
 def _repeats(column: np.ndarray, target: np.ndarray) -> bool:
@@ -257,6 +273,7 @@ SUSPICIONS: tuple[Callable[[Dataset], Iterator[Finding]], ...] = (
     ends,
     gaps,
     rewards,
+    sources,
     actions,
     rare_actions,
     columns,

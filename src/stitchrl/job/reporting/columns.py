@@ -21,6 +21,11 @@ def columns_of(dataset: Dataset, group_name: str) -> list[Column]:
         found.insert(0, Column(name="group", role="group", kind=kind))
     if dataset.time is not None:
         found.append(Column(name="time", role="time", kind=span(dataset.time)))
+    if dataset.source_id is not None:
+        kind = f"{count(len(dataset.source_id))} sources"
+        found.append(Column(name="source", role="source", kind=kind))
+    if dataset.weight is not None:
+        found.append(_numbers("weight", "weight", dataset.weight))
     found += _features(dataset)
     if dataset.state_id is not None:
         seen = len(np.unique(dataset.state_id))

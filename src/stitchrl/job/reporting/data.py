@@ -53,7 +53,7 @@ def data_section(material: Material) -> DataSection:
         lengths=histogram(dataset.lengths),
         actions=action_use(material),
         splits=splits_of(material),
-        reward_transform="none: as logged",
+        reward_transform=str(material.reward),
     )
 
 

@@ -24,6 +24,7 @@ from stitchrl.ope.fqe_tabular import TabularFQE
 from stitchrl.ope.importance import data_mean
 from stitchrl.ope.weights import Weights, log_ratio
 from stitchrl.report.schema import Policy
+from stitchrl.rewards import RewardTransform
 
 BEHAVIOR = "behavior"
 DRAWS = 10  # Continuous actions of a stochastic policy.
@@ -151,6 +152,14 @@ class Material:
         discount = self.results.discount
         returns, outcome = self.dataset.returns(discount), self.plan.outcome
         return Amounts(returns, discount, outcome=outcome)
+
+    @cached_property
+    def reward(self) -> RewardTransform:
+        """What learning saw of the reward."""
+        splits = self.results.splits
+        if splits is None or not self.plan.algorithms:
+            return RewardTransform()
+        return RewardTransform.named(self.plan.reward, splits.train)
 
     def own_estimate(self, candidate: Candidate) -> float | None:
         """What its learner believes at the estimand's discount, if that is finite."""

@@ -37,7 +37,8 @@ def training_section(material: Material) -> TrainingSection | None:
     if not algorithms:
         return None
     return TrainingSection(
-        algorithms=algorithms, sentences=[*beliefs(material), *_stopped(by_label)]
+        algorithms=algorithms,
+        sentences=[*beliefs(material), *_units(material), *_stopped(by_label)],
     )
 
 
@@ -81,9 +82,9 @@ def _chosen(material: Material, fitted: list[Fitted], candidate: Candidate | Non
 
 
 def _member(material: Material, fitted: Fitted) -> Member:
-    """One seed, with its curves. What it believes is moved to the estimand's discount."""
+    """One seed, with its curves. What it believes is moved to the estimand's units."""
     names = dict.fromkeys(name for record in fitted.records for name in record)
-    shift = _shift(material, fitted.plan.algorithm)
+    scale, shift = _moves(material, fitted.plan.algorithm)
     curves = []
     for name in names:
         kind = _kind(name)
@@ -91,13 +92,13 @@ def _member(material: Material, fitted: Fitted) -> Member:
             continue
         points = [(r["step"], r[name]) for r in fitted.records if name in r]
         kept = _thinned(len(points))
-        offset = shift if kind == "own_estimate" else 0.0
+        factor, offset = (scale, shift) if kind == "own_estimate" else (1.0, 0.0)
         curves.append(
             Curve(
                 name=name,
                 kind=kind,
                 steps=[int(points[i][0]) for i in kept],
-                values=[_moved(points[i][1], offset) for i in kept],
+                values=[_moved(points[i][1], factor, offset) for i in kept],
             )
         )
     return Member(seed=fitted.plan.seed, curves=curves, stopped=fitted.stopped)
@@ -119,15 +120,22 @@ def _thinned(points: int) -> np.ndarray:
     return np.unique(kept.round().astype(int))
 
 
-def _moved(value: float | None, shift: float) -> float | None:
-    return None if value is None else value + shift
+def _moved(value: float | None, scale: float, shift: float) -> float | None:
+    return None if value is None else scale * value + shift
 
 
-def _shift(material: Material, algorithm: Any) -> float:
-    """From the learner's discount to the estimand's, as the judge does it."""
-    discount = getattr(algorithm, "discount", None)
-    nothing = Candidate("", "policy", "mode", None, own_estimate=0.0, discount=discount)
-    return material.own_estimate(nothing) or 0.0
+def _moves(material: Material, algorithm: Any) -> tuple[float, float]:
+    """Scale and shift from the learner's rewards and discount to the estimand's.
+
+    As the judge moves what candidates believe.
+    """
+    nothing = Candidate(
+        "", "policy", "mode", None,
+        own_estimate=0.0,
+        discount=getattr(algorithm, "discount", None),
+        reward=material.reward,
+    )  # fmt: skip
+    return 1 / material.reward.scale, material.own_estimate(nothing) or 0.0
 
 
 def _updates(fitted: Fitted) -> int:
@@ -192,6 +200,27 @@ def _planned(material: Material, candidate: Candidate) -> AlgorithmTraining:
         ],
         note=note,
     )
+
+
+def _units(material: Material) -> list[str]:
+    """What learning saw, if that is not what the log says."""
+    found, reward, plan = [], material.reward, material.plan
+    if (reward.scale, reward.shift) != (1, 0):
+        found.append(
+            f"Learning saw {reward}; everything is judged in the log's own rewards, and "
+            "what learners believe was moved back to them"
+            + (
+                ", which is exact only as far as their episodes are as long as the log's."
+                if reward.shift
+                else "."
+            )
+        )
+    if plan.n_steps > 1 and plan.algorithms:
+        found.append(
+            f"Values were learned from sums of {plan.n_steps} rewards. In the steps "
+            "between the log acts, not the policy."
+        )
+    return found
 
 
 def _stopped(by_label: dict[str, list[Fitted]]) -> list[str]:
