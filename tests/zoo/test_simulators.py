@@ -5,7 +5,7 @@ import pytest
 
 from stitchrl import zoo
 from stitchrl.rollout import play
-from stitchrl.zoo import packages, pointmaze
+from stitchrl.zoo import ogbench, packages, pointmaze
 from stitchrl.zoo.hopper import Hopper
 from stitchrl.zoo.mazes import LARGE, MEDIUM, UMAZE
 from stitchrl.zoo.uniform import Uniform
@@ -62,6 +62,39 @@ def test_hopper_agrees_step_for_step():
                 falls += 1
                 break
     assert falls == 10
+
+
+def test_ogbench_agrees_step_for_step_and_so_do_its_shortest_paths():
+    point, maze = ogbench.OGPoint(ogbench.MEDIUM), ogbench.MEDIUM
+    theirs = packages.module("ogbench.locomaze.maze").make_maze_env(
+        "point",
+        "maze",
+        maze_type="medium",
+        reward_task_id=1,
+        add_noise_to_goal=False,
+        success_timing="pre",
+    )
+    assert theirs.maze_map.tolist() == [[int(s == "#") for s in r] for r in maze.rows]
+    rng = np.random.default_rng(0)
+    for seed in range(4):
+        seen = theirs.reset(seed=seed)[0]
+        if seed == 3:  # Around the goal, where rewards change.
+            theirs.set_xy(np.array([19.0, 19.0]))
+            seen = theirs.get_ob()
+        point.place(seen[None])
+        for step in range(300):
+            if step % 30 == 0:
+                push = rng.uniform(-1.5, 1.5, 2)
+            action = np.clip(push + 0.3 * rng.standard_normal(2), -1, 1).astype(np.float32)
+            seen, reward, succeeded, _, _ = theirs.step(action)
+            found = point.step(ONE, action[None])
+            assert np.array_equal(found.observation[0], seen.astype(np.float32))
+            assert found.reward[0] == reward and found.terminated[0] == succeeded
+    for start, center in enumerate(maze.centers):
+        for goal, there in enumerate(maze.centers):
+            nearer = maze.cell_of(theirs.get_oracle_subgoal(center, there)[0][None])
+            ours = maze.following[start, goal]
+            assert maze.distances[nearer[0], goal] == maze.distances[ours, goal]
 
 
 @pytest.mark.parametrize("name", ["umaze", "medium", "large"])

@@ -48,6 +48,12 @@ class Bodies:
             self._control[index][:] = force
             self._mujoco.mj_step(self._model, self._states[index], self._frame_skip)
 
+    def shift(self, playing: np.ndarray, by: np.ndarray) -> None:
+        """Move the states `playing` (n,) by (n, nq), and stop them."""
+        for index, distance in zip(playing.tolist(), by):
+            self._position[index][:] += distance
+            self._velocity[index][:] = 0.0
+
     def limit_velocity(self, playing: np.ndarray, limit: float) -> None:
         for index in playing.tolist():
             velocity = self._velocity[index]

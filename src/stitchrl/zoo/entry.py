@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
 from stitchrl.dataset import Dataset
-from stitchrl.rollout import ACTORS, Act, Environments, Mapped, Players, play
+from stitchrl.rollout import ACTORS, Act, Environments, Mapped, Played, Players, play
 from stitchrl.zoo import packages
 
 
@@ -41,12 +43,23 @@ class Truth(Protocol):
         ...
 
 
+def returns(rows: Played) -> np.ndarray:
+    """What each episode earned, undiscounted."""
+    return rows.returns
+
+
+def successes(rows: Played) -> np.ndarray:
+    """1 where an episode was ended by reaching the goal, 0 where it was cut."""
+    return np.bincount(rows.episode, rows.terminated)
+
+
 @dataclass(frozen=True)
 class ByRollout:
-    """Values are means of undiscounted returns of episodes that are played."""
+    """Values are means over episodes that are played, of whatever `measure` says."""
 
     environments: Callable[[], Environments]
     max_steps: int
+    measure: Callable[[Played], np.ndarray] = returns  # float64 (episodes,)
 
     def value(self, policy: Any, *, act: Act, episodes: int, seed: int) -> Value:
         """Of a policy from training: compiled once for all that have its structure."""
@@ -61,10 +74,9 @@ class ByRollout:
             max_steps=self.max_steps,
             seed=seed,
         )
-        spread = float(rows.returns.std(ddof=1)) if episodes > 1 else float("nan")
-        return Value(
-            float(rows.returns.mean()), spread / episodes**0.5, episodes, rows.steps
-        )
+        values = self.measure(rows)
+        spread = float(values.std(ddof=1)) if episodes > 1 else float("nan")
+        return Value(float(values.mean()), spread / episodes**0.5, episodes, rows.steps)
 
 
 class Score(NamedTuple):

@@ -3,18 +3,20 @@
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
-START_NOISE = 0.25  # Half the width of the square around a cell's center.
+START_NOISE = 0.25  # Half the width of the square around a cell's center, in cells.
 NEIGHBORS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 @dataclass(frozen=True)
 class Maze:
-    """Cells of size 1 around the origin: `#` is a wall, `G` the cell of the fixed goal."""
+    """Square cells around the origin: `#` is a wall, `G` the cell of the fixed goal."""
 
     rows: tuple[str, ...]
+    unit: ClassVar[float] = 1.0  # The size of a cell.
 
     @cached_property
     def cells(self) -> np.ndarray:
@@ -33,7 +35,7 @@ class Maze:
         height, width = len(self.rows), len(self.rows[0])
         x = self.cells[:, 1] + 0.5 - width / 2
         y = height / 2 - (self.cells[:, 0] + 0.5)
-        return np.stack([x, y], axis=1)
+        return self.unit * np.stack([x, y], axis=1)
 
     @cached_property
     def goal(self) -> int:
@@ -74,7 +76,7 @@ class Maze:
     def somewhere(self, cell: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """float64 (n, 2): a point near the center of each of these cells."""
         noise = rng.uniform(-START_NOISE, START_NOISE, (len(cell), 2))
-        return self.centers[cell] + noise
+        return self.centers[cell] + self.unit * noise
 
 
 UMAZE = Maze(("#####", "#G  #", "### #", "#   #", "#####"))

@@ -1,5 +1,6 @@
 """Packages that make data: found only when needed, and pinned, for simulators differ."""
 
+import functools
 import importlib
 import importlib.metadata
 import platform
@@ -16,6 +17,7 @@ PINNED = {
 REMEDY = "Install them with: pip install 'stitchrl[zoo]'"
 
 
+@functools.cache
 def found_version(package: str) -> str | None:
     """The installed version of a package of a registry, if there is one."""
     try:

@@ -5,12 +5,13 @@ import functools
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from stitchrl.zoo import hopper, hopper_logs, icu_sepsis, pointmaze
-from stitchrl.zoo.entry import ByRollout, Entry, Scale
+from stitchrl.zoo import hopper, hopper_logs, icu_sepsis, ogbench, pointmaze
+from stitchrl.zoo.entry import ByRollout, Entry, Scale, successes
 from stitchrl.zoo.mazes import LARGE, MEDIUM, UMAZE, Maze
 
 FARAMA = "PointMaze of gymnasium-robotics (MIT), MuJoCo (Apache-2.0)"
 HOPPER = "Hopper-v4 of gymnasium (MIT), MuJoCo (Apache-2.0)"
+OGBENCH = "Point of OGBench (MIT), MuJoCo (Apache-2.0); recorded anew, not OGBench's files"
 MIMIC = "ICU-Sepsis (MIT), estimated from MIMIC-III"
 
 
@@ -20,6 +21,11 @@ def _maze(maze: Maze) -> pointmaze.PointMaze:
 
 
 _hopper = functools.cache(hopper.Hopper)
+
+
+@functools.cache
+def _ogpoint() -> ogbench.OGPoint:
+    return ogbench.OGPoint(ogbench.MEDIUM)
 
 
 def _pointmaze(
@@ -70,6 +76,28 @@ def _hopper_log(name: str, about: str, build: Callable, sha256: str) -> Entry:
     )
 
 
+def _ogbench(name: str, about: str, course: ogbench.Course, sha256: str) -> Entry:
+    return Entry(
+        name=f"ogbench-pointmaze-medium-{name}",
+        recipe=1,
+        rows=ogbench.SIZE,
+        actions="2 continuous",
+        about=about,
+        source=OGBENCH,
+        needs=ogbench.NEEDS,
+        scale=Scale(
+            unit=f"share of episodes that reach the goal in {ogbench.MAX_STEPS:,} steps",
+            zero=0.0,
+            hundred=1.0,
+            zero_is="never there",
+            hundred_is="always there",
+        ),
+        sha256=sha256,
+        build=partial(ogbench.collect, course),
+        truth=ByRollout(_ogpoint, ogbench.MAX_STEPS, successes),
+    )
+
+
 # References: means of 1,000 episodes, standard errors below: benchmarks/zoo_references.py.
 _ALL = (
     _pointmaze(
@@ -95,6 +123,18 @@ _ALL = (
         zero=9.1,
         hundred=759.6,
         sha256="4e98693bedb5c09d5b1302dbf59d5d1455d97dc23908215e1ba65036cf1a50fe",
+    ),
+    _ogbench(
+        "navigate",
+        "Long walks from goal to goal; the task is one of the places on the way.",
+        ogbench.NAVIGATE,
+        "7cec065d46440a6336d7a18644ae38ed821110d76ce1a28fa95199aaeb485984",
+    ),
+    _ogbench(
+        "stitch",
+        "Short walks of at most four cells; the task is four times as long.",
+        ogbench.STITCH,
+        "35467d9588341efbd7bee304ae1019ab352020a29b4ae986bb03a6b80b783daa",
     ),
     Entry(
         name="icu-sepsis",
