@@ -120,5 +120,5 @@ def test_a_divergence_out_of_reach_stops_at_the_largest_weight():
 @pytest.mark.parametrize("options", [{"divergence": "kl"}, {"form": "dual"}])
 def test_what_does_not_exist_is_named(options: dict):
     ((name, value),) = options.items()
-    with pytest.raises(ValueError, match=f"BRAC's {name} is one of .*got '{value}'"):
+    with pytest.raises(ValueError, match=f"'BRAC.{name}' must be '.*got '{value}'"):
         BRAC(**options)
