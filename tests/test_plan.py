@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 from pydantic import ValidationError
 
-from stitchrl.algorithms import ALGORITHMS
+from stitchrl.algorithms import ALGORITHMS, USUAL
 from stitchrl.limits import LIMITS
 from stitchrl.plan import (
     MemberPlan,
@@ -29,9 +29,10 @@ def resolved(spec: Spec, **changes) -> list[MemberPlan]:
 
 
 @pytest.mark.parametrize("spec", [DISCRETE, CONTINUOUS])
-def test_without_a_wish_every_algorithm_that_fits_is_named(spec):
-    fit = {name for name, kinds in ALGORITHMS.items() if type(spec.action) in kinds}
-    assert plan().resolved(spec).algorithms == {name: {} for name in fit}
+def test_without_a_wish_the_usual_algorithms_are_named(spec):
+    usual = USUAL[type(spec.action)]
+    assert all(type(spec.action) in ALGORITHMS[name] for name in usual)
+    assert plan().resolved(spec).algorithms == {name: {} for name in usual}
 
 
 def test_no_algorithms_is_a_wish_too():
@@ -80,6 +81,14 @@ def test_sizes_of_layers_become_static_tuples():
     assert [one.algorithm.hidden for one in found] == [(32, 16), (64,)]
 
 
+def test_words_become_static_choices():
+    grid = {"brac": {"divergence": ["forward_kl", "reverse_kl"]}}
+    found = resolved(DISCRETE, algorithms=grid, seeds=1)
+    assert [one.algorithm.divergence for one in found] == ["forward_kl", "reverse_kl"]
+    again = Plan.model_validate_json(plan(algorithms=grid).model_dump_json())
+    assert again.algorithms == grid
+
+
 def test_the_last_field_of_a_grid_varies_fastest():
     points = [*combinations({"a": [1, 2], "b": [3, 4]})]
     assert [tuple(point.values()) for point in points] == [(1, 3), (1, 4), (2, 3), (2, 4)]
@@ -91,7 +100,7 @@ def test_every_default_is_possible_and_every_limit_is_of_some_field():
     assert set(LIMITS) <= names
     for cls in every:
         given = {field.name: field.default for field in fields(cls)}
-        sizes = {key: list(value) for key, value in given.items() if key == "hidden"}
+        sizes = {key: list(value) for key, value in given.items() if key.endswith("hidden")}
         grid = {key: [value] for key, value in (given | sizes).items()}
         assert typed_grid(cls.__name__, grid, cls) == grid
 
@@ -137,6 +146,14 @@ def test_every_default_is_possible_and_every_limit_is_of_some_field():
             {"algorithms": {"iql": {"inverse_temperature": [float("inf")]}}},
             "'iql.inverse_temperature' must be 0 or more, but got inf.",
         ),
+        (
+            {"algorithms": {"iql": {"expectile": ["high"]}}},
+            "'iql.expectile' is a number, but got 'high'.",
+        ),
+        (
+            {"algorithms": {"brac": {"form": ["dual"]}}},
+            "'brac.form' must be 'penalty' or 'constraint', but got 'dual'.",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):
@@ -157,6 +174,7 @@ def test_a_field_that_no_plan_has_is_refused():
         ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
         ("cql.batch_size=256", ("cql", "batch_size", [256])),
         ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
+        ("brac.form=constraint", ("brac", "form", ["constraint"])),
     ],
 )
 def test_options_are_read(text, read):
@@ -169,6 +187,6 @@ def test_options_of_another_form_are_refused(text):
         parse_option(text)
 
 
-def test_a_value_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="'high' in option 'iql.expectile=high'"):
-        parse_option("iql.expectile=high")
+def test_a_value_of_no_known_form_is_refused():
+    with pytest.raises(ValueError, match="'64x' in option 'iql.hidden=64x'"):
+        parse_option("iql.hidden=64x")

@@ -14,10 +14,10 @@ from stitchrl.needs import NEEDS, require_met, served
 from stitchrl.rewards import parsed
 from stitchrl.sampling import Sampling
 from stitchrl.spaces import Spec
-from stitchrl.tree import is_static
+from stitchrl.tree import is_static, require_choice
 
 Number = bool | int | float
-Option = Number | list[int]
+Option = Number | str | list[int]
 Grid = dict[str, list[Option]]
 
 MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
@@ -136,6 +136,7 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
     beyond what it can be.
     """
     types = {field.name: field.type for field in dataclasses.fields(cls)}
+    choices = getattr(cls, "choices", {})
     for key, values in grid.items():
         if key not in types:
             raise ValueError(
@@ -143,9 +144,12 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
                 f"It has: {', '.join(types)}."
             )
         for value in values:
-            if types[key] is float and isinstance(value, (bool, list)):
+            if key in choices:
+                require_choice(f"{name}.{key}", value, choices[key])
+                continue
+            if types[key] is float and isinstance(value, (bool, list, str)):
                 raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
-            if is_static(types[key]) and isinstance(value, float):
+            if is_static(types[key]) and isinstance(value, (float, str)):
                 raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
             if (wrong := impossible(key, value)) is not None:
                 raise ValueError(f"'{name}.{key}' {wrong}")
@@ -184,10 +188,12 @@ def _parse_value(value: str, text: str) -> Option:
             return read(value)
         except ValueError:
             continue
+    if value.isidentifier():
+        return value
     try:
         return [int(part) for part in value.split("x")]
     except ValueError:
         raise ValueError(
-            f"'{value}' in option '{text}' is not a number, true, false, or sizes "
+            f"'{value}' in option '{text}' is not a number, true, false, a word, or sizes "
             "like 64x64."
         ) from None

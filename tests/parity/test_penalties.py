@@ -1,4 +1,4 @@
-"""DDPG+BC and ReBRAC: two updates against the equations, with layer norms in the critics."""
+"""DDPG+BC and ReBRAC: two updates against the equations, critics with layer norms."""
 
 import jax
 import jax.numpy as jnp

@@ -17,8 +17,6 @@ from stitchrl.policies import Categorical, SquashedGaussian
 from stitchrl.spaces import Continuous, Discrete, Spec
 from stitchrl.tree import hyperparameters
 
-CHOICES = {"divergence": ("forward_kl", "reverse_kl"), "form": ("penalty", "constraint")}
-
 
 class BRACState(NamedTuple):
     """What BRAC has learned: of the log (behavior), and from it."""
@@ -45,11 +43,15 @@ class BRAC:
     is not in the target unless asked for; all layers have 300 units (theirs: policies 200);
     their ε is 0, which only β̂ attains. Forward KL and discrete actions are ours.
 
-    Raises `ValueError` if `divergence` or `form` is none of `CHOICES`.
+    Raises `ValueError` if `divergence` or `form` is none of `choices`.
     """
 
     actions: ClassVar = (Continuous, Discrete)
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
+    choices: ClassVar = {
+        "divergence": ("forward_kl", "reverse_kl"),
+        "form": ("penalty", "constraint"),
+    }
 
     divergence: str = "reverse_kl"  # Or "forward_kl".
     form: str = "penalty"  # Or "constraint": the weight is learned.
@@ -65,11 +67,6 @@ class BRAC:
     action_samples: int = 4  # Of continuous actions; discrete ones are summed exactly.
     batch_size: int = 256
     hidden: tuple[int, ...] = (300, 300)
-
-    def __post_init__(self):
-        for name, choices in CHOICES.items():
-            if (given := getattr(self, name)) not in choices:
-                raise ValueError(f"BRAC's {name} is one of {choices}, but got {given!r}.")
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
