@@ -5,9 +5,10 @@ from dataclasses import fields
 import pytest
 from pydantic import ValidationError
 
-from stitchrl.algorithms import ALGORITHMS
+from stitchrl.algorithms import ALGORITHMS, USUAL
 from stitchrl.plan import (
     LIMITS,
+    WORDS,
     MemberPlan,
     Plan,
     combinations,
@@ -29,8 +30,8 @@ def resolved(spec: Spec, **changes) -> list[MemberPlan]:
 
 
 @pytest.mark.parametrize("spec", [DISCRETE, CONTINUOUS])
-def test_without_a_wish_every_algorithm_that_fits_is_named(spec):
-    fit = {name for name, kinds in ALGORITHMS.items() if type(spec.action) in kinds}
+def test_without_a_wish_the_usual_algorithms_that_fit_are_named(spec):
+    fit = {name for name in USUAL if type(spec.action) in ALGORITHMS[name]}
     assert plan().resolved(spec).algorithms == {name: {} for name in fit}
 
 
@@ -80,6 +81,14 @@ def test_sizes_of_layers_become_static_tuples():
     assert [one.algorithm.hidden for one in found] == [(32, 16), (64,)]
 
 
+def test_a_hyper_parameter_can_be_a_word():
+    found = resolved(CONTINUOUS, algorithms={"iql": {"extraction": ["awr", "ac_bc"]}})
+    assert [one.algorithm.extraction for one in found] == ["awr"] * 2 + ["ac_bc"] * 2
+    grids = {"iql": {"extraction": ["ac_bc"]}}
+    again = Plan.model_validate_json(plan(algorithms=grids).model_dump_json())
+    assert again.algorithms == grids
+
+
 def test_the_last_field_of_a_grid_varies_fastest():
     points = [*combinations({"a": [1, 2], "b": [3, 4]})]
     assert [tuple(point.values()) for point in points] == [(1, 3), (1, 4), (2, 3), (2, 4)]
@@ -88,7 +97,7 @@ def test_the_last_field_of_a_grid_varies_fastest():
 def test_every_default_is_possible_and_every_limit_is_of_some_field():
     every = [cls for kinds in ALGORITHMS.values() for cls in kinds.values()]
     names = {field.name for cls in every for field in fields(cls)}
-    assert set(LIMITS) <= names
+    assert set(LIMITS) | set(WORDS) <= names
     for cls in every:
         given = {field.name: field.default for field in fields(cls)}
         sizes = {key: list(value) for key, value in given.items() if key == "hidden"}
@@ -137,6 +146,18 @@ def test_every_default_is_possible_and_every_limit_is_of_some_field():
             {"algorithms": {"iql": {"inverse_temperature": [float("inf")]}}},
             "'iql.inverse_temperature' must be 0 or more, but got inf.",
         ),
+        (
+            {"algorithms": {"iql": {"extraction": ["awr", "acbc"]}}},
+            "'iql.extraction' must be one of: awr, ac_bc, but got 'acbc'.",
+        ),
+        (
+            {"algorithms": {"iql": {"extraction": [1]}}},
+            "'iql.extraction' must be one of: awr, ac_bc, but got 1.",
+        ),
+        (
+            {"algorithms": {"iql": {"expectile": ["high"]}}},
+            "'iql.expectile' must be a number, true, false or sizes, but got 'high'.",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):
@@ -156,6 +177,7 @@ def test_a_field_that_no_plan_has_is_refused():
         ("iql.expectile=.7,.9", ("iql", "expectile", [0.7, 0.9])),
         ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
         ("cql.batch_size=256", ("cql", "batch_size", [256])),
+        ("iql.extraction=awr, ac_bc", ("iql", "extraction", ["awr", "ac_bc"])),
         ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
     ],
 )

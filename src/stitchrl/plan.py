@@ -14,7 +14,7 @@ from stitchrl.spaces import Spec
 from stitchrl.tree import is_static
 
 Number = bool | int | float
-Option = Number | list[int]
+Option = Number | str | list[int]
 Grid = dict[str, list[Option]]
 
 MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
@@ -30,13 +30,18 @@ LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     **dict.fromkeys(("discount", "target_rate", "best_share"), _SHARE),
     **dict.fromkeys(("learning_rate", "actor_learning_rate"), _POSITIVE),
     **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
+    **dict.fromkeys(("value_temperature", "max_exponent", "huber_threshold"), _POSITIVE),
     **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
     **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
+    **dict.fromkeys(("diversity_weight", "clone_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
     **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
     **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
     **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
 }
+
+# What a hyper-parameter that is a word can be.
+WORDS: dict[str, tuple[str, ...]] = {"extraction": ("awr", "ac_bc")}
 
 
 class Plan(BaseModel):
@@ -148,12 +153,22 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
                 f"It has: {', '.join(types)}."
             )
         for value in values:
+            if types[key] is str or isinstance(value, str):
+                _require_word(name, key, value)
+                continue
             if types[key] is float and isinstance(value, (bool, list)):
                 raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
             if is_static(types[key]) and isinstance(value, float):
                 raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
             _require_possible(name, key, value)
     return {key: [_typed(v, types[key]) for v in values] for key, values in grid.items()}
+
+
+def _require_word(name: str, key: str, value: Option) -> None:
+    words = WORDS.get(key, ())
+    if value not in words:
+        rule = f"one of: {', '.join(words)}" if words else "a number, true, false or sizes"
+        raise ValueError(f"'{name}.{key}' must be {rule}, but got {value!r}.")
 
 
 def _require_possible(name: str, key: str, value: Option) -> None:
@@ -183,11 +198,14 @@ def parse_option(text: str) -> tuple[str, str, list[Option]]:
             f"An option must look like iql.expectile=.7,.9 or iql.hidden=64x64, "
             f"but got '{text}'."
         )
-    return name, key.strip(), [_parse_value(value, text) for value in values.split(",")]
+    key = key.strip()
+    return name, key, [_parse_value(key, value, text) for value in values.split(",")]
 
 
-def _parse_value(value: str, text: str) -> Option:
+def _parse_value(key: str, value: str, text: str) -> Option:
     value = value.strip()
+    if key in WORDS:
+        return value
     if value.lower() in ("true", "false"):
         return value.lower() == "true"
     for read in (int, float):
