@@ -89,6 +89,14 @@ def test_words_become_static_choices():
     assert again.algorithms == grid
 
 
+def test_a_policy_can_be_drawn_in_two_ways():
+    found = resolved(CONTINUOUS, algorithms={"iql": {"extraction": ["awr", "ac_bc"]}})
+    assert [one.algorithm.extraction for one in found] == ["awr"] * 2 + ["ac_bc"] * 2
+    grids = {"iql": {"extraction": ["ac_bc"]}}
+    again = Plan.model_validate_json(plan(algorithms=grids).model_dump_json())
+    assert again.algorithms == grids
+
+
 def test_the_last_field_of_a_grid_varies_fastest():
     points = [*combinations({"a": [1, 2], "b": [3, 4]})]
     assert [tuple(point.values()) for point in points] == [(1, 3), (1, 4), (2, 3), (2, 4)]
@@ -154,6 +162,14 @@ def test_every_default_is_possible_and_every_limit_is_of_some_field():
             {"algorithms": {"brac": {"form": ["dual"]}}},
             "'brac.form' must be 'penalty' or 'constraint', but got 'dual'.",
         ),
+        (
+            {"algorithms": {"iql": {"extraction": ["awr", "acbc"]}}},
+            "'iql.extraction' must be 'awr' or 'ac_bc', but got 'acbc'.",
+        ),
+        (
+            {"algorithms": {"iql": {"extraction": [1]}}},
+            "'iql.extraction' must be 'awr' or 'ac_bc', but got 1.",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):
@@ -173,6 +189,7 @@ def test_a_field_that_no_plan_has_is_refused():
         ("iql.expectile=.7,.9", ("iql", "expectile", [0.7, 0.9])),
         ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
         ("cql.batch_size=256", ("cql", "batch_size", [256])),
+        ("iql.extraction=awr, ac_bc", ("iql", "extraction", ["awr", "ac_bc"])),
         ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
         ("brac.form=constraint", ("brac", "form", ["constraint"])),
     ],

@@ -20,6 +20,8 @@ LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
     **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
     **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
+    **dict.fromkeys(("value_temperature", "max_exponent", "huber_threshold"), _POSITIVE),
+    "diversity_weight": _NOT_NEGATIVE,
     **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
     **dict.fromkeys(("initial_weight", "actor_weight", "cloning_updates"), _NOT_NEGATIVE),
     **dict.fromkeys(("clone_weight", "actor_penalty", "critic_penalty"), _NOT_NEGATIVE),

@@ -15,7 +15,9 @@ def expectile_loss(
 ) -> Float[Array, "*batch"]:
     """Asymmetric squared error |τ - 1(u < 0)| u², whose minimizer is the τ-expectile.
 
-    `error` is target minus prediction: τ > 0.5 punishes predictions that are too low.
+    `error` u is target minus prediction: τ > 0.5 punishes predictions that are too low, and
+    so raises them, from the mean (τ = 0.5) towards the largest target (τ → 1). With the
+    error the other way round, prediction minus target, 1 - τ means the same.
     """
     weight = jnp.where(error < 0, 1 - expectile, expectile)
     return weight * error**2
@@ -57,7 +59,26 @@ def double_q_value(
     return jax.vmap(value)(observation)
 
 
-def huber(error: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """½ u² up to |u| = 1, then |u| - ½ (PyTorch's smooth L1)."""
+def huber(error: Float[Array, "*batch"], threshold: Scalar = 1.0) -> Float[Array, "*batch"]:
+    """½ u² up to |u| = δ, then δ (|u| - ½ δ); at δ = 1 PyTorch's smooth L1."""
     size = jnp.abs(error)
-    return jnp.where(size < 1, 0.5 * error**2, size - 0.5)
+    linear = threshold * (size - 0.5 * threshold)
+    return jnp.where(size < threshold, 0.5 * error**2, linear)
+
+
+def gumbel_loss(z: Float[Array, "batch"], largest: Scalar) -> Float[Array, "batch"]:
+    """e^z - z - 1 with z at most `largest`, over the batch's largest e^z (at least 1/e).
+
+    Where z is (target - prediction) / β, the minimizer is β log E exp(target / β). The
+    divisor is a constant: it keeps the slope finite, and changes no minimizer.
+    """
+    z = jnp.minimum(z, largest)
+    top = jax.lax.stop_gradient(jnp.maximum(z.max(), -1.0))
+    return jnp.exp(z - top) - (z + 1) * jnp.exp(-top)
+
+
+def imitation_error(imitation: Any, batch: Any, logit_weight: Scalar) -> Float[Array, ""]:
+    """Of discrete BCQ: mean negative log-likelihood, and a little on squared logits."""
+    likelihood = jax.vmap(imitation.log_likelihood)(batch.observation, batch.action)
+    logits = jax.vmap(imitation.logits.unmasked)(batch.observation)
+    return -likelihood.mean() + logit_weight * jnp.square(logits).mean()

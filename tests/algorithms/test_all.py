@@ -47,6 +47,7 @@ REGRET = {
     "bc": (0.08, 0.5, 0.25),
     "filtered_bc": (0.04, 0.01, 0.06),
     "iql": (0.02, 0.01, 0.03),
+    "xql": (0.01, 0.01, 0.02),
     "cql": (0.02, 0.01, 0.01),
     "bcq": (0.03, 0.01, 0.01),
     "weighted_cql": (0.02, 0.01, 0.01),
@@ -56,12 +57,23 @@ REGRET = {
     "sac_bc": (0.02, None, None),
     "rebrac": (0.01, None, None),
     "brac": (0.02, 0.01, 0.01),
+    "bcq_iql": (None, 0.01, 0.01),
+    "sac_n": (0.02, None, None),
+    "edac": (0.04, None, None),
+    "dqn": (None, 0.01, 0.01),
     "double_dqn": (None, 0.01, 0.01),
+    "ddpg": (0.02, None, None),
     "td3": (0.04, None, None),
+    "sac": (0.02, None, None),
 }
 # Sharper than the defaults, which are for long runs on noisy logs.
 SHARPER = {
     "iql": {"inverse_temperature": 20.0, "expectile": 0.9, "total_updates": 1000.0},
+    "xql": {
+        "inverse_temperature": 20.0,
+        "value_temperature": 0.1,
+        "total_updates": 1000.0,
+    },
     "cql": {"initial_weight": 0.1, "cloning_updates": 100.0, "actor_learning_rate": 3e-3},
     "cql discrete": {"conservative_weight": 0.05},
     "bcq discrete": {"threshold": 0.1},

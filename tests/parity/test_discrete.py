@@ -1,4 +1,4 @@
-"""Double DQN, CQL and BCQ for discrete actions: two updates against the equations."""
+"""DQN, double DQN, CQL and BCQ for discrete actions: two updates against the equations."""
 
 import jax
 import numpy as np
@@ -27,6 +27,7 @@ from parity.numpy_networks import (
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
+from stitchrl.algorithms.dqn import DQN
 
 KINDS = ["discrete", "masked"]
 HYPER = {"discount": 0.9, "target_rate": 0.1, "hidden": (8, 8)}
@@ -105,11 +106,16 @@ def double_dqn(nets, batches, optimizers, wrong=""):
     return q_learning(nets, batches, optimizers, 0.0, wrong)
 
 
+def dqn(nets, batches, optimizers, wrong=""):
+    return q_learning(nets, batches, optimizers, 0.0, wrong or "the target chooses")
+
+
 def cql(nets, batches, optimizers, wrong=""):
     return q_learning(nets, batches, optimizers, WEIGHT, wrong)
 
 
 CASES = {
+    "dqn": (DQN, {}, dqn),
     "double_dqn": (DoubleDQN, {}, double_dqn),
     "cql": (DiscreteCQL, {"conservative_weight": WEIGHT}, cql),
     "bcq": (DiscreteBCQ, {"threshold": THRESHOLD, "logit_weight": LOGIT_WEIGHT}, bcq),
@@ -146,6 +152,8 @@ def test_two_updates(name: str, kind: str, optimizer: type):
 @pytest.mark.parametrize(
     "name, wrong",
     [
+        ("dqn", "the online critic chooses"),
+        ("dqn", "the online critic values"),
         ("double_dqn", "the target chooses"),
         ("double_dqn", "the online critic values"),
         ("cql", "the target chooses"),

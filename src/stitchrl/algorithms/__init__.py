@@ -2,21 +2,28 @@
 
 from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.bcq import BCQ
+from stitchrl.algorithms.bcq_iql import BCQIQL
 from stitchrl.algorithms.brac import BRAC
 from stitchrl.algorithms.cal_ql import CalQL
 from stitchrl.algorithms.cql import CQL
+from stitchrl.algorithms.ddpg import DDPG
 from stitchrl.algorithms.ddpg_bc import DDPGBC
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
 from stitchrl.algorithms.discrete_weighted_cql import DiscreteWeightedCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
+from stitchrl.algorithms.dqn import DQN
+from stitchrl.algorithms.edac import EDAC
 from stitchrl.algorithms.filtered_bc import FilteredBC
 from stitchrl.algorithms.iql import IQL
 from stitchrl.algorithms.rebrac import ReBRAC
+from stitchrl.algorithms.sac import SAC
 from stitchrl.algorithms.sac_bc import SACBC
+from stitchrl.algorithms.sac_n import SACN
 from stitchrl.algorithms.td3 import TD3
 from stitchrl.algorithms.td3_bc import TD3BC
 from stitchrl.algorithms.weighted_cql import WeightedCQL
+from stitchrl.algorithms.xql import XQL
 from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Continuous, Discrete
 
@@ -24,6 +31,7 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "bc": {Continuous: BC, Discrete: BC},
     "filtered_bc": {Continuous: FilteredBC, Discrete: FilteredBC},
     "iql": {Continuous: IQL, Discrete: IQL},
+    "xql": {Continuous: XQL, Discrete: XQL},
     "cql": {Continuous: CQL, Discrete: DiscreteCQL},
     "bcq": {Continuous: BCQ, Discrete: DiscreteBCQ},
     "weighted_cql": {Continuous: WeightedCQL, Discrete: DiscreteWeightedCQL},
@@ -33,8 +41,14 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "sac_bc": {Continuous: SACBC},
     "rebrac": {Continuous: ReBRAC},
     "brac": {Continuous: BRAC, Discrete: BRAC},
+    "bcq_iql": {Discrete: BCQIQL},
+    "sac_n": {Continuous: SACN},
+    "edac": {Continuous: EDAC},
+    "dqn": {Discrete: DQN},
     "double_dqn": {Discrete: DoubleDQN},
+    "ddpg": {Continuous: DDPG},
     "td3": {Continuous: TD3},
+    "sac": {Continuous: SAC},
 }
 
 # What a run trains where nothing else is asked for: one of each kind, and a control.

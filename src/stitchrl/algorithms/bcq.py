@@ -45,6 +45,7 @@ class BCQ:
     """
 
     actions: ClassVar = (Continuous,)
+    needs: ClassVar = ("rewards",)
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
 
     largest_step: float = 0.05  # Φ: by how much the perturbation moves an action at most.

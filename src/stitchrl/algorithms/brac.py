@@ -47,6 +47,7 @@ class BRAC:
     """
 
     actions: ClassVar = (Continuous, Discrete)
+    needs: ClassVar = ("rewards",)
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
     choices: ClassVar = {
         "divergence": ("forward_kl", "reverse_kl"),

@@ -49,6 +49,7 @@ class CQL(SAC):
     """
 
     actions: ClassVar = (Continuous,)
+    is_control: ClassVar = False
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
     shares_of_run: ClassVar = {"cloning_updates": 40 / 3_000}  # Of a run that is shorter.
 

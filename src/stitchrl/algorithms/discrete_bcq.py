@@ -3,13 +3,12 @@
 from typing import Any, ClassVar, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key
 
 from stitchrl.experience import Experience, Transition, sample_transitions
 from stitchrl.learner import Learner, Metrics, move_towards
-from stitchrl.losses import huber, td_target
+from stitchrl.losses import huber, imitation_error, td_target
 from stitchrl.networks import Critics
 from stitchrl.policies import Categorical, GreedyAmong
 from stitchrl.spaces import Discrete, Spec
@@ -104,7 +103,5 @@ class DiscreteBCQ:
 
     def imitation_loss(self, imitation: Categorical, batch: Transition):
         """Negative log-likelihood of logged actions, and a little on squared logits."""
-        likelihood = jax.vmap(imitation.log_likelihood)(batch.observation, batch.action)
-        logits = jax.vmap(imitation.logits.unmasked)(batch.observation)
-        loss = -likelihood.mean() + self.logit_weight * jnp.square(logits).mean()
+        loss = imitation_error(imitation, batch, self.logit_weight)
         return loss, {"imitation/loss": loss}

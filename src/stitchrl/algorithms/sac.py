@@ -1,7 +1,4 @@
-"""The soft actor-critic core of CQL (Haarnoja et al., 2018; arXiv:1812.05905).
-
-Not registered yet: it becomes the control SAC. What is here is what both share.
-"""
+"""Soft actor-critic (Haarnoja et al., 2018; arXiv:1812.05905): a control."""
 
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,7 +13,7 @@ from stitchrl.experience import (
     away_from_bounds,
     sample_transitions,
 )
-from stitchrl.learner import Learner, Metrics
+from stitchrl.learner import Learner, Metrics, move_towards
 from stitchrl.losses import ensemble_error, td_target
 from stitchrl.networks import Critics, Multiplier
 from stitchrl.policies import SquashedGaussian
@@ -36,12 +33,21 @@ class SACState(NamedTuple):
 
 @hyperparameters
 class SAC:
-    """Networks, losses and sampling of a soft actor-critic with twin critics."""
+    """An online actor-critic with an entropy bonus, run on a fixed log to show its failure.
+
+    Update order: temperature, actor and critics, all on the old networks and the old
+    temperature, none seeing another's step; then the target critics. So does the first code
+    of the authors, in which they are one graph.
+    Departures: squared errors without ½ and summed over critics, which Adam does not feel;
+    log-std within [-5, 2] instead of [-20, 2].
+    """
 
     actions: ClassVar = (Continuous,)
     needs: ClassVar = ("rewards",)
+    is_control: ClassVar = True
+    is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
 
-    initial_temperature: float = 1.0
+    initial_temperature: float = 1.0  # η, the authors' α, Eq. 18.
     entropy_per_action: float = -1.0  # Target entropy divided by the size of the action.
     discount: float = 0.99  # γ
     target_rate: float = 0.005
@@ -79,11 +85,42 @@ class SAC:
             sample_transitions(data, key, self.batch_size, self.discount)
         )
 
+    def update(
+        self, state: Any, batch: Transition, key: Key[Array, ""]
+    ) -> tuple[Any, Metrics]:
+        actor, critics = state.actor.network, state.critics.network
+        heat, (actor_key, next_key) = state.temperature.network, jax.random.split(key)
+
+        temperature, metrics = state.temperature.minimize(
+            self.temperature_loss, actor, batch, actor_key, optimizer=self.actor_optimizer
+        )
+        new_actor, actor_metrics = state.actor.minimize(
+            self.actor_loss, critics, heat, batch, actor_key, optimizer=self.actor_optimizer
+        )
+        next_value = self.soft_value(actor, state.target_critics, heat, batch, next_key)
+        new_critics, critic_metrics = state.critics.minimize(
+            self.critic_loss, next_value, batch, optimizer=self.optimizer
+        )
+        targets = move_towards(
+            state.target_critics, source=new_critics.network, rate=self.target_rate
+        )
+        metrics = metrics | actor_metrics | critic_metrics
+        step = state.step + 1
+        return SACState(new_actor, new_critics, temperature, targets, step), metrics
+
     def policy(self, state: Any) -> SquashedGaussian:
         return state.actor.network
 
     def action_value(self, state: Any) -> Critics:
         return state.critics.network
+
+    def soft_value(
+        self, actor, target_critics, temperature, batch, key
+    ) -> Float[Array, "batch"]:
+        """Eq. 3: min Q'(s', a') - η log π(a'|s'), a' from π."""
+        action, log_prob = sample_actions(actor, batch.next_observation, key)
+        q = jax.vmap(target_critics)(batch.next_observation, action).min(axis=-1)
+        return q - temperature() * log_prob
 
     def critic_loss(
         self,
@@ -91,7 +128,7 @@ class SAC:
         next_value: Float[Array, "batch"],
         batch: Transition,
     ) -> tuple[jax.Array, Metrics]:
-        """Regress Q(s, a) to r + γ V(s')."""
+        """Eq. 5: regress Q(s, a) to r + γ V(s')."""
         target = td_target(batch, self.discount, next_value)
         q = jax.vmap(critics)(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
@@ -105,7 +142,7 @@ class SAC:
         batch: Transition,
         key: Key[Array, ""],
     ) -> tuple[jax.Array, Metrics]:
-        """Maximize min Q(s, a) - η log π(a|s), a from π."""
+        """Eq. 7: maximize min Q(s, a) - η log π(a|s), a from π."""
         action, log_prob = sample_actions(actor, batch.observation, key)
         q = jax.vmap(critics)(batch.observation, action).min(axis=-1)
         loss = (temperature() * log_prob - q).mean()
@@ -118,7 +155,7 @@ class SAC:
         batch: Transition,
         key: Key[Array, ""],
     ) -> tuple[jax.Array, Metrics]:
-        """Raise η while the entropy is below its target.
+        """Eq. 18: raise η while the entropy is below its target.
 
         Same actor and key as in `actor_loss`, so XLA computes these actions once.
         """
