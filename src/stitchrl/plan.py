@@ -11,6 +11,7 @@ from stitchrl.algorithms import USUAL, find
 from stitchrl.findings import did_you_mean
 from stitchrl.limits import impossible
 from stitchrl.needs import NEEDS, require_met, served
+from stitchrl.presets import Preset, chosen
 from stitchrl.rewards import parsed
 from stitchrl.sampling import Sampling
 from stitchrl.spaces import Spec
@@ -36,12 +37,16 @@ class Plan(BaseModel):
     behavior_name: str = "Present behavior"  # Who made the log.
     truth: Literal["icu_sepsis"] | None = None  # The known process that made the log.
     algorithms: dict[str, Grid] | None = None  # Name -> grid; None: usual ones, {}: none.
+    preset: str | None = None  # A family of published hyper-parameters: see `presets`.
     tabular: bool = True  # Value iteration, where observations have discrete ids.
     policies: tuple[str, ...] = ()  # External ones: "uniform", "column", a bundle's path.
     seeds: int = Field(default=2, ge=1)
     updates: int = Field(default=20_000, ge=2)
     chunk: int = Field(default=1_000, ge=2)
-    reward: str = "raw"  # As learning sees it: see `rewards.RewardTransform.named`.
+    # As learning sees the log: `rewards.RewardTransform.named`, and whether observations
+    # are scaled. None: as the preset says, else raw and scaled.
+    reward: str | None = None
+    normalize: bool | None = None
     n_steps: int = Field(default=1, ge=1)  # Rewards summed before a bootstrap.
     sampling: Sampling = Sampling()  # Which rows learning draws more often.
     seed: int = 0  # Of splits, members (seed, seed + 1, ...), probes and estimators.
@@ -55,12 +60,12 @@ class Plan(BaseModel):
 
     @field_validator("reward")
     @classmethod
-    def _is_known(cls, reward: str) -> str:
-        parsed(reward)
+    def _is_known(cls, reward: str | None) -> str | None:
+        parsed(reward or "raw")
         return reward
 
     def resolved(self, spec: Spec, met: Collection[str] = tuple(NEEDS)) -> "Plan":
-        """The plan with its algorithms named and checked against the log.
+        """The plan with its algorithms named and checked against the log, presets applied.
 
         `met` is what the log has of what algorithms need (`needs.met_by`). Raises
         `ValueError` naming what fits, or the field that does not exist.
@@ -79,7 +84,30 @@ class Plan(BaseModel):
         }
         for name in grids:
             require_met(name, spec, met)
-        return self.model_copy(update={"algorithms": grids})
+        found = {} if self.preset is None else chosen(self.preset, [*grids])
+        for name, preset in found.items():
+            published = {key: [value] for key, value in preset.hyperparameters.items()}
+            grid = typed_grid(name, published, find(name, spec.action))
+            grids[name] = grid | grids[name]
+        seen = {
+            "reward": self._seen("reward", found, "raw"),
+            "normalize": self._seen("normalize", found, True),
+        }
+        return self.model_copy(update={"algorithms": grids, **seen})
+
+    def _seen(self, what: str, found: dict[str, Preset], default: Any) -> Any:
+        """As asked, else as the presets say, if they agree."""
+        if (asked := getattr(self, what)) is not None:
+            return asked
+        values = {name: getattr(preset, what) for name, preset in found.items()}
+        if len(set(values.values())) > 1:
+            wishes = ", ".join(f"{name} {value}" for name, value in values.items())
+            raise ValueError(
+                f"Preset '{self.preset}': all algorithms of a run see the same log, but "
+                f"the published settings of '{what}' differ: {wishes}. Say which "
+                f"(--{what}), or train them in runs of their own."
+            )
+        return next(iter(values.values()), default)
 
 
 class MemberPlan(NamedTuple):

@@ -49,6 +49,21 @@ Updates = Annotated[
     int | None,
     typer.Option(help="Of each member; 20,000 if not given.", rich_help_panel=LEARN),
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Published hyper-parameters of a family: locomotion, antmaze, maze2d, ...",
+        rich_help_panel=LEARN,
+    ),
+]
+Normalize = Annotated[
+    bool | None,
+    typer.Option(
+        "--normalize/--no-normalize",
+        help="Scale observations; yes, if neither this nor a preset says no.",
+        rich_help_panel=LEARN,
+    ),
+]
 Reward = Annotated[
     str | None,
     typer.Option(

@@ -38,7 +38,7 @@ def checked(plan: Plan, dataset: Dataset) -> Checked:
     _require_no_errors(findings, plan)
     plan = plan.resolved(dataset.spec, met_by(dataset))
     if plan.algorithms:
-        RewardTransform.named(plan.reward, dataset)
+        RewardTransform.named(plan.reward or "raw", dataset)
         plan.sampling.of(dataset)
     cut = _monte_carlo(plan, dataset)
     _require_no_errors(cut, plan)

@@ -60,8 +60,8 @@ def train_all(
     tell: Tell,
 ) -> Trained:
     """Train every member of the plan and rank their policies on the selection split."""
-    normalizer = Normalizer.fit(splits.train)
-    reward = RewardTransform.named(plan.reward, splits.train)
+    normalizer = normalizer_of(plan, splits.train)
+    reward = RewardTransform.named(plan.reward or "raw", splits.train)
     sampled = plan.sampling.of(splits.train)
     experience = Experience.of(
         splits.train, normalizer, reward, weight=sampled.weight, n_steps=plan.n_steps
@@ -100,6 +100,13 @@ def train_all(
     ordered = sorted(best.values(), key=lambda pair: -pair[0])
     ranking = {candidate.name: value for value, candidate in ordered}
     return Trained(splits, fitted, [candidate for _, candidate in ordered], ranking)
+
+
+def normalizer_of(plan: Plan, train: Dataset) -> Normalizer:
+    """Fitted on what is learned from, unless the plan leaves observations as they are."""
+    if plan.normalize is False:
+        return Normalizer.identity(train.observation.shape[1])
+    return Normalizer.fit(train)
 
 
 def candidate_of(

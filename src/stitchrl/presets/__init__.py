@@ -1,7 +1,7 @@
 """Published hyper-parameters, one TOML file per algorithm, one table per benchmark family.
 
-A preset is data: what authors used for locomotion, mazes or hands, and where they say so. It
-is chosen by name and printed in every report; what a user sets beside it wins.
+A preset is data: what authors used for locomotion, mazes or hands, and where they say so.
+It is chosen by name and printed in every report; what a user sets beside it wins.
 """
 
 import tomllib

@@ -11,6 +11,7 @@ from stitchrl.fit import Fitted
 from stitchrl.job.reporting.labels import member_label
 from stitchrl.job.reporting.material import Material
 from stitchrl.job.reporting.worth import beliefs, said_worth, worth_of
+from stitchrl.presets import Preset, presets_of
 from stitchrl.report.schema import (
     AlgorithmTraining,
     Curve,
@@ -55,8 +56,12 @@ def _algorithm(material: Material, label: str, fitted: list[Fitted]) -> Algorith
         updates=max(_updates(one) for one in fitted),
         seconds=seconds,
         updates_per_second=rate,
-        hyperparameters=_settings(fitted[0]),
-        note=_chosen(material, fitted, candidate),
+        hyperparameters=_settings(material, fitted[0]),
+        note=" ".join(
+            filter(
+                None, (_chosen(material, fitted, candidate), _source(material, fitted[0]))
+            )
+        ),
     )
 
 
@@ -159,14 +164,33 @@ def _speed(material: Material, fitted: list[Fitted]) -> tuple[float | None, floa
     return seconds * share, all_of_them / seconds
 
 
-def _settings(fitted: Fitted) -> list[HyperParameter]:
+def _source(material: Material, fitted: Fitted) -> str:
+    """Where the values of a preset were published."""
+    preset = _preset(material, fitted)
+    if preset is None:
+        return ""
+    said = f"Preset {material.plan.preset}, from {preset.source}."
+    if preset.updates is not None:
+        said += f" There, training took {preset.updates:,} updates."
+    return f"{said} {preset.note}".rstrip()
+
+
+def _preset(material: Material, fitted: Fitted) -> Preset | None:
+    family = material.plan.preset
+    return None if family is None else presets_of(fitted.plan.name).get(family)
+
+
+def _settings(material: Material, fitted: Fitted) -> list[HyperParameter]:
     algorithm, options = fitted.plan.algorithm, fitted.plan.options
+    preset = _preset(material, fitted)
+    published = {} if preset is None else preset.hyperparameters
     found = []
     for field in dataclasses.fields(algorithm):
         value = getattr(algorithm, field.name)
         origin = "default"
         if field.name in options:
-            origin = "user"
+            is_preset = options[field.name] == published.get(field.name)
+            origin = f"preset {material.plan.preset}" if is_preset else "user"
         elif field.name == "total_updates":
             origin = "length of the run"
         found.append(HyperParameter(name=field.name, value=_shown(value), origin=origin))
