@@ -171,7 +171,7 @@ def _require_word(name: str, key: str, value: Option) -> None:
         raise ValueError(f"'{name}.{key}' must be {rule}, but got {value!r}.")
 
 
-def _require_possible(name: str, key: str, value: Option) -> None:
+def _require_possible(name: str, key: str, value: Number | list[int]) -> None:
     words, is_possible = LIMITS.get(key, ("a finite number", math.isfinite))
     numbers = value if isinstance(value, list) else [value]
     if not all(math.isfinite(number) and is_possible(number) for number in numbers):
