@@ -45,6 +45,7 @@ PLANE_SETTINGS: dict[str, Any] = {
 PLANE_OTHERS: dict[str, dict[str, float]] = {
     "iql": {"inverse_temperature": 30.0},
     "filtered_bc": {"best_share": stitching_plane.PAID_SHARE},
+    "rvs": {"target_quantile": 0.97},
 }
 
 
