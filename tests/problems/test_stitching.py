@@ -134,7 +134,7 @@ def test_one_step_of_improvement_reaches_with_a_margin():
     assert reaches(weight.argmax(axis=1))
     for state in range(S1, S4 + 1):
         second, first = np.sort(weight[state])[-2:]
-        assert first > 5 * second
+        assert first > 2.5 * second
 
 
 def test_the_return_that_is_asked_for_is_that_of_the_paid_episodes():

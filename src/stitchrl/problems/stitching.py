@@ -50,7 +50,7 @@ SETTINGS: dict[str, dict[str, float]] = {
     "iql": {"expectile": 0.9, "inverse_temperature": 10.0},
     "cql": {"conservative_weight": 0.1},
     "bcq": {"threshold": 0.05},
-    "one_step": {"kl_weight": 0.05},
+    "one_step": {"kl_weight": 0.2},
     "filtered_bc": {"best_share": PAID_SHARE},
     "rvs": {"target_quantile": 0.985},
 }
