@@ -16,7 +16,7 @@ from stitchrl.problems.notifications import (
 )
 from stitchrl.problems.notifications.simulator import _blocks, behavior
 
-USERS = 3000
+USERS = 1500
 
 
 def at(threshold: float, **changes):

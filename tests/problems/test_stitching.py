@@ -123,6 +123,30 @@ def test_implicit_q_learning_reaches_with_a_margin():
         assert first > 50 * second
 
 
+def test_one_step_of_improvement_reaches_with_a_margin():
+    """π ∝ β exp(Q^β / α), the best of E Q - α KL(π || β)."""
+    table, values = Table(), np.zeros(STATES)
+    share = table.count / table.count.sum(axis=1, keepdims=True).clip(1)
+    for _ in range(9):
+        q = table.targets(values)
+        values = (share * q).sum(axis=1)
+    weight = share * np.exp(q / SETTINGS["one_step"]["kl_weight"])
+    assert reaches(weight.argmax(axis=1))
+    for state in range(S1, S4 + 1):
+        second, first = np.sort(weight[state])[-2:]
+        assert first > 2.5 * second
+
+
+def test_the_return_that_is_asked_for_is_that_of_the_paid_episodes():
+    """Per step that remains, counted from the longest episode."""
+    dataset = log()
+    left = dataset.lengths.max() - dataset.step_in_episode
+    pace = np.sort(dataset.returns()[dataset.episode] / left)
+    asked = pace[round(SETTINGS["rvs"]["target_quantile"] * (dataset.size - 1))]
+    at_crossing = (dataset.state_id == S4) & (dataset.returns()[dataset.episode] == 1)
+    assert (asked == 1 / left[at_crossing]).all()
+
+
 def test_conservative_q_learning_reaches_with_a_margin():
     table, q = Table(), np.zeros((STATES, 3))
     share = table.count / table.count.sum(axis=1, keepdims=True).clip(1)

@@ -43,13 +43,16 @@ EPISODES = (
 PAID_SHARE = 2 / sum(count for count, _ in EPISODES)
 BEST_VALUE = DISCOUNT**4  # From s1: paid on the fifth step.
 
-# By registered name: what tables need in order to take the rare way at s4 with a margin,
-# or, of the filter, to keep the paid episodes and no other.
+# By registered name: what tables need in order to take the rare way at s4 with a margin;
+# of the filter, to keep the paid episodes and no other; of RvS-R, to ask at s4 for the
+# return that the paid episodes still had before them there.
 SETTINGS: dict[str, dict[str, float]] = {
     "iql": {"expectile": 0.9, "inverse_temperature": 10.0},
     "cql": {"conservative_weight": 0.1},
     "bcq": {"threshold": 0.05},
+    "one_step": {"kl_weight": 0.2},
     "filtered_bc": {"best_share": PAID_SHARE},
+    "rvs": {"target_quantile": 0.985},
 }
 # A value moves one step back in about 1 / target_rate updates; there are five.
 STEPS = 3_000
