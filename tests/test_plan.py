@@ -1,11 +1,12 @@
 """What a plan resolves to: members, grids, and errors that name the way out."""
 
-from dataclasses import fields
+from dataclasses import re
 
+import fields
 import pytest
 from pydantic import ValidationError
 
-from stitchrl.algorithms import ALGORITHMS
+from stitchrl.algorithms import ALGORITHMS, USUAL
 from stitchrl.plan import (
     LIMITS,
     MemberPlan,
@@ -29,8 +30,8 @@ def resolved(spec: Spec, **changes) -> list[MemberPlan]:
 
 
 @pytest.mark.parametrize("spec", [DISCRETE, CONTINUOUS])
-def test_without_a_wish_every_algorithm_that_fits_is_named(spec):
-    fit = {name for name, kinds in ALGORITHMS.items() if type(spec.action) in kinds}
+def test_without_a_wish_every_usual_algorithm_that_fits_is_named(spec):
+    fit = {name for name in USUAL if type(spec.action) in ALGORITHMS[name]}
     assert plan().resolved(spec).algorithms == {name: {} for name in fit}
 
 
@@ -91,7 +92,7 @@ def test_every_default_is_possible_and_every_limit_is_of_some_field():
     assert set(LIMITS) <= names
     for cls in every:
         given = {field.name: field.default for field in fields(cls)}
-        sizes = {key: list(value) for key, value in given.items() if key == "hidden"}
+        sizes = {key: list(v) for key, v in given.items() if isinstance(v, tuple)}
         grid = {key: [value] for key, value in (given | sizes).items()}
         assert typed_grid(cls.__name__, grid, cls) == grid
 
@@ -156,6 +157,7 @@ def test_a_field_that_no_plan_has_is_refused():
         ("iql.expectile=.7,.9", ("iql", "expectile", [0.7, 0.9])),
         ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
         ("cql.batch_size=256", ("cql", "batch_size", [256])),
+        ("cql.form=entropy,uniform", ("cql", "form", ["entropy", "uniform"])),
         ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
     ],
 )
@@ -170,5 +172,22 @@ def test_options_of_another_form_are_refused(text):
 
 
 def test_a_value_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="'high' in option 'iql.expectile=high'"):
-        parse_option("iql.expectile=high")
+    with pytest.raises(ValueError, match="'1-2' in option 'iql.expectile=1-2'"):
+        parse_option("iql.expectile=1-2")
+
+
+@pytest.mark.parametrize(
+    "option, said",
+    [
+        ("iql.expectile=high", "'iql.expectile' is a number, but got 'high'"),
+        ("iql.hidden=wide", "'iql.hidden' is a number, but got 'wide'"),
+        ("cql.form=1", "'cql.form' is a word, but got 1"),
+        ("cql.form=mean", '`form` must be "entropy" or "uniform", but got \'mean\''),
+    ],
+)
+def test_words_are_for_fields_of_words_that_know_them(option, said):
+    name, key, values = parse_option(option)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        resolved(DISCRETE, algorithms={name: {key: values}})
+    (found,) = resolved(DISCRETE, algorithms={"cql": {"form": ["uniform"]}}, seeds=1)
+    assert found.algorithm.form == "uniform"

@@ -14,7 +14,7 @@ from stitchrl.spaces import Spec
 from stitchrl.tree import is_static
 
 Number = bool | int | float
-Option = Number | list[int]
+Option = Number | str | list[int]
 Grid = dict[str, list[Option]]
 
 MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
@@ -148,7 +148,14 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
                 f"It has: {', '.join(types)}."
             )
         for value in values:
-            if types[key] is float and isinstance(value, (bool, list)):
+            if types[key] is str and isinstance(value, str):
+                cls(**{key: value})  # Refuses words that it does not know.
+                continue
+            if types[key] is str:
+                raise ValueError(f"'{name}.{key}' is a word, but got {value!r}.")
+            if isinstance(value, str) or (
+                types[key] is float and isinstance(value, (bool, list))
+            ):
                 raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
             if is_static(types[key]) and isinstance(value, float):
                 raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
@@ -156,7 +163,7 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
     return {key: [_typed(v, types[key]) for v in values] for key, values in grid.items()}
 
 
-def _require_possible(name: str, key: str, value: Option) -> None:
+def _require_possible(name: str, key: str, value: Number | list[int]) -> None:
     words, is_possible = LIMITS.get(key, ("a finite number", math.isfinite))
     numbers = value if isinstance(value, list) else [value]
     if not all(math.isfinite(number) and is_possible(number) for number in numbers):
@@ -172,7 +179,9 @@ def _typed(value: Option, kind: Any) -> Option:
 
 
 def parse_option(text: str) -> tuple[str, str, list[Option]]:
-    """Read `iql.expectile=.7,.9` or `iql.hidden=64x64` as (algorithm, field, values).
+    """Read `iql.expectile=.7,.9`, `iql.hidden=64x64` or `cql.form=uniform`.
+
+    Returns the algorithm, the field and its values.
 
     Raises `ValueError` showing the form expected.
     """
@@ -195,10 +204,12 @@ def _parse_value(value: str, text: str) -> Option:
             return read(value)
         except ValueError:
             continue
+    if value.isidentifier():
+        return value
     try:
         return [int(part) for part in value.split("x")]
     except ValueError:
         raise ValueError(
-            f"'{value}' in option '{text}' is not a number, true, false, or sizes "
-            "like 64x64."
+            f"'{value}' in option '{text}' is not a number, true, false, a word, or "
+            "sizes like 64x64."
         ) from None
