@@ -1,8 +1,8 @@
 """What a plan resolves to: members, grids, and errors that name the way out."""
 
-from dataclasses import re
+import re
+from dataclasses import fields
 
-import fields
 import pytest
 from pydantic import ValidationError
 
