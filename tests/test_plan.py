@@ -1,5 +1,6 @@
 """What a plan resolves to: members, grids, and errors that name the way out."""
 
+import re
 from dataclasses import fields
 
 import pytest
@@ -190,6 +191,7 @@ def test_a_field_that_no_plan_has_is_refused():
         ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
         ("cql.batch_size=256", ("cql", "batch_size", [256])),
         ("iql.extraction=awr, ac_bc", ("iql", "extraction", ["awr", "ac_bc"])),
+        ("cql.form=entropy,uniform", ("cql", "form", ["entropy", "uniform"])),
         ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
         ("brac.form=constraint", ("brac", "form", ["constraint"])),
     ],

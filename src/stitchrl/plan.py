@@ -193,7 +193,9 @@ def _typed(value: Option, kind: Any) -> Option:
 
 
 def parse_option(text: str) -> tuple[str, str, list[Option]]:
-    """Read `iql.expectile=.7,.9` or `iql.hidden=64x64` as (algorithm, field, values).
+    """Read `iql.expectile=.7,.9`, `iql.hidden=64x64` or `cql.form=uniform`.
+
+    Returns the algorithm, the field and its values.
 
     Raises `ValueError` showing the form expected.
     """

@@ -119,108 +119,113 @@ def weights_of(behavior: Arrays, batch: Batch, actions: np.ndarray, wrong: str):
     weight = (1 - b) / (1 + b)
     if wrong == "weights have mean 1 over the batch":
         return weight / weight.mean()
+    if wrong == "weights are not scaled":
+        return weight
     return weight / weight.mean(axis=1, keepdims=True)
 
 
 def reference(nets, batches, optimizers, cls, option, wrong=""):
+    for i, (batch, of_return) in enumerate(zip(batches, OF_RETURN)):
+        nets = one_update(nets, i, batch, of_return, optimizers, cls, option, wrong)
+    return nets
+
+
+def one_update(nets, i, batch, of_return, optimizers, cls, option, wrong):
     actor, critics, temperature, weight, targets, behavior = nets
     is_max = cls is CalQL or option.get("max_target_backup", False)
     is_uniform = option.get("form") == "uniform"
     is_weighted = cls is WeightedCQL and option.get("weigh_push_down", True)
-    for i, (batch, of_return) in enumerate(zip(batches, OF_RETURN)):
-        drawn = draws(i, SAMPLES if is_max else 1)
-        _, density, _ = squashed(actor, batch.s, drawn.here)
-        excess = -density.mean() - HYPER["entropy_per_action"] * SIZE
-        new_temperature = optimizers["temperature"].step(temperature, [np.array(excess)])
-        count = SAMPLES if is_max else 1
-        rows = np.repeat(batch.next_s, count, axis=0)
-        next_action = squashed(actor, rows, drawn.there)[0]
-        next_q = action_values(targets, rows, next_action)[0].reshape(ROWS, count, 2)
-        best = next_q.min(axis=2).max(axis=1)
-        if wrong == "the minimum of the maxima":
-            best = next_q.max(axis=1).min(axis=1)
-        if wrong == "the first of the next actions":
-            best = next_q[:, 0].min(axis=1)
-        actions, sample_density = pushed_actions(actor, batch, drawn, option)
-        many = np.repeat(batch.s, actions.shape[1], axis=0)
-        up = np.ones(ROWS)
-        if cls is WeightedCQL and option.get("weigh_data", True):
-            up = (
-                of_return
-                if wrong != "w(R) has mean 1 in the batch"
-                else (of_return / of_return.mean())
-            )
-        push = np.ones(sample_density.shape)
-        if is_weighted:
-            push = weights_of(behavior, batch, actions, wrong)
+    drawn = draws(i, SAMPLES if is_max else 1)
+    _, density, _ = squashed(actor, batch.s, drawn.here)
+    excess = -density.mean() - HYPER["entropy_per_action"] * SIZE
+    new_temperature = optimizers["temperature"].step(temperature, [np.array(excess)])
+    count = SAMPLES if is_max else 1
+    rows = np.repeat(batch.next_s, count, axis=0)
+    next_action = squashed(actor, rows, drawn.there)[0]
+    next_q = action_values(targets, rows, next_action)[0].reshape(ROWS, count, 2)
+    best = next_q.min(axis=2).max(axis=1)
+    if wrong == "the minimum of the maxima":
+        best = next_q.max(axis=1).min(axis=1)
+    if wrong == "the first of the next actions":
+        best = next_q[:, 0].min(axis=1)
+    actions, sample_density = pushed_actions(actor, batch, drawn, option)
+    many = np.repeat(batch.s, actions.shape[1], axis=0)
+    up = np.ones(ROWS)
+    if cls is WeightedCQL and option.get("weigh_data", True):
+        up = (
+            of_return
+            if wrong != "w(R) has mean 1 in the batch"
+            else (of_return / of_return.mean())
+        )
+    push = np.ones(sample_density.shape)
+    if is_weighted:
+        push = weights_of(behavior, batch, actions, wrong)
 
-        def gap_of(network: Arrays, at: np.ndarray) -> np.ndarray:
-            """Per row and critic, of actions `at`."""
-            q = action_values(network, many, at.reshape(-1, SIZE))[0]
-            q = q.reshape(ROWS, -1, 2)
-            if cls is CalQL and wrong != "no bound":
-                start = 0 if wrong == "uniform actions are bounded too" else SAMPLES
-                q[:, start:] = np.maximum(q[:, start:], of_return[:, None, None])
-            if wrong == "no importance correction":
-                soft = log_sum_exp((q + np.log(push)[..., None]).transpose(0, 2, 1))
-            elif is_uniform:
-                soft = (push[..., None] * q).mean(axis=1)
-            else:
-                shift = np.log(push) - sample_density
-                soft = log_sum_exp((q + shift[..., None]).transpose(0, 2, 1))
-            logged = action_values(network, batch.s, batch.a)[0]
-            return soft - up[:, None] * logged
+    def gap_of(network: Arrays, at: np.ndarray) -> np.ndarray:
+        """Per row and critic, of actions `at`."""
+        q = action_values(network, many, at.reshape(-1, SIZE))[0]
+        q = q.reshape(ROWS, -1, 2)
+        if cls is CalQL and wrong != "no bound":
+            start = 0 if wrong == "uniform actions are bounded too" else SAMPLES
+            q[:, start:] = np.maximum(q[:, start:], of_return[:, None, None])
+        if wrong == "no importance correction":
+            soft = log_sum_exp((q + np.log(push)[..., None]).transpose(0, 2, 1))
+        elif is_uniform:
+            soft = (push[..., None] * q).mean(axis=1)
+        else:
+            shift = np.log(push) - sample_density
+            soft = log_sum_exp((q + shift[..., None]).transpose(0, 2, 1))
+        logged = action_values(network, batch.s, batch.a)[0]
+        return soft - up[:, None] * logged
 
-        alpha = np.exp(weight[0])
-        reward = bellman(batch, HYPER["discount"], best)
+    alpha = np.exp(weight[0])
+    reward = bellman(batch, HYPER["discount"], best)
+    if wrong == "penalty subtracted from the target":
+        reward = reward - alpha * gap_of(critics, actions).mean(axis=1)
+
+    def critic_loss(network: Arrays) -> float:
+        q = action_values(network, batch.s, batch.a)[0]
+        error = ((q - reward[:, None]) ** 2).sum(axis=1).mean()
         if wrong == "penalty subtracted from the target":
-            reward = reward - alpha * gap_of(critics, actions).mean(axis=1)
+            return error
+        return error + alpha * gap_of(network, actions).mean(axis=0).sum()
 
-        def critic_loss(network: Arrays) -> float:
-            q = action_values(network, batch.s, batch.a)[0]
-            error = ((q - reward[:, None]) ** 2).sum(axis=1).mean()
-            if wrong == "penalty subtracted from the target":
-                return error
-            return error + alpha * gap_of(network, actions).mean(axis=0).sum()
+    gap = gap_of(critics, actions).mean()
+    new_critics = optimizers["critics"].step(critics, slopes_of(critic_loss, critics))
+    slope = [np.array(-(gap - HYPER["target_gap"]))]
+    new_weight = optimizers["weight"].step(weight, slope)
+    heat = np.exp(new_temperature[0])
 
-        gap = gap_of(critics, actions).mean()
-        new_critics = optimizers["critics"].step(critics, slopes_of(critic_loss, critics))
-        slope = [np.array(-(gap - HYPER["target_gap"]))]
-        new_weight = optimizers["weight"].step(weight, slope)
-        heat = np.exp(new_temperature[0])
+    def actor_loss(network: Arrays) -> float:
+        action, density, _ = squashed(network, batch.s, drawn.here)
+        if i < HYPER["cloning_updates"]:
+            first = -log_density(network, batch.s, batch.a).mean()
+        else:
+            first = -action_values(critics, batch.s, action)[0].min(axis=1).mean()
+        loss = first + heat * density.mean()
+        if wrong == "the policy hears the penalty":
+            found, _ = pushed_actions(network, batch, drawn, option)
+            loss += alpha * gap_of(critics, found).mean(axis=0).sum()
+        term, scale = option.get("actor_term"), option.get("actor_weight", 1.0)
+        if term == "bc":
+            loss -= scale * log_density(network, batch.s, batch.a).mean()
+        if term == "kl" and wrong == "the other KL":
+            loss -= scale * log_density(network, batch.s, batch.a).mean()
+        elif term == "kl":
+            other = log_density(behavior, batch.s, action)
+            loss += scale * (density - other).mean()
+        return loss
 
-        def actor_loss(network: Arrays) -> float:
-            action, density, _ = squashed(network, batch.s, drawn.here)
-            if i < HYPER["cloning_updates"]:
-                first = -log_density(network, batch.s, batch.a).mean()
-            else:
-                first = -action_values(critics, batch.s, action)[0].min(axis=1).mean()
-            loss = first + heat * density.mean()
-            if wrong == "the policy hears the penalty":
-                found, _ = pushed_actions(network, batch, drawn, option)
-                loss += alpha * gap_of(critics, found).mean(axis=0).sum()
-            term, scale = option.get("actor_term"), option.get("actor_weight", 1.0)
-            if term == "bc":
-                loss -= scale * log_density(network, batch.s, batch.a).mean()
-            if term == "kl" and wrong == "the other KL":
-                loss -= scale * log_density(network, batch.s, batch.a).mean()
-            elif term == "kl":
-                other = log_density(behavior, batch.s, action)
-                loss += scale * (density - other).mean()
-            return loss
+    new_actor = optimizers["actor"].step(actor, slopes_of(actor_loss, actor))
+    if behavior:
 
-        new_actor = optimizers["actor"].step(actor, slopes_of(actor_loss, actor))
-        if behavior:
+        def behavior_loss(network: Arrays) -> float:
+            return -log_density(network, batch.s, batch.a).mean()
 
-            def behavior_loss(network: Arrays) -> float:
-                return -log_density(network, batch.s, batch.a).mean()
-
-            slopes = slopes_of(behavior_loss, behavior)
-            behavior = optimizers["behavior"].step(behavior, slopes)
-        actor, critics = new_actor, new_critics
-        temperature, weight = new_temperature, new_weight
-        targets = polyak(targets, critics, RATE)
-    return actor, critics, temperature, weight, targets, behavior
+        slopes = slopes_of(behavior_loss, behavior)
+        behavior = optimizers["behavior"].step(behavior, slopes)
+    targets = polyak(targets, new_critics, RATE)
+    return new_actor, new_critics, new_temperature, new_weight, targets, behavior
 
 
 PARTS = ("actor", "critics", "temperature", "weight", "target_critics", "behavior")
@@ -248,7 +253,7 @@ def ours(name: str, optimizer: type):
         update = jax.jit(algorithm.update, compiler_options=quick_options())
         for i, seed in enumerate((1, 2)):
             batch = transitions(random_batch(KIND, seed), KIND)
-            if not issubclass(cls, CQL) or hasattr(cls, "prepare"):
+            if hasattr(cls, "prepare"):
                 row = jnp.asarray(OF_RETURN[i], jnp.float32)
                 batch = TransitionWithReturn(batch, row)
             state, _ = update(state, batch, jax.random.fold_in(jax.random.key(9), i))
@@ -288,7 +293,7 @@ WRONG = [
     ("calibrated", "no bound", "critics"),
     ("calibrated", "uniform actions are bounded too", "critics"),
     ("calibrated", "no importance correction", "critics"),
-    ("weighted", "weights have mean 1 over the batch", "weight"),
+    ("weighted", "weights are not scaled", "weight"),
     ("weighted uniform", "weights have mean 1 over the batch", "critics"),
     ("weighted", "w(R) has mean 1 in the batch", "critics"),
     ("weighted", "no importance correction", "critics"),

@@ -1,17 +1,16 @@
 """Calibrated Q-learning, its offline part (Nakamoto et al., 2023; arXiv:2303.05479)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from stitchrl.algorithms.conservative import (
-    TransitionWithReturn,
     WithReturns,
     require_one_of,
     sample_with_returns,
 )
-from stitchrl.algorithms.cql import CQL, CQLState
+from stitchrl.algorithms.cql import CQL
 from stitchrl.experience import Experience
 from stitchrl.learner import Metrics
 from stitchrl.returns import returns_to_go
@@ -51,12 +50,12 @@ class CalQL(CQL):
         reward = reward + jnp.where(is_cut, self.discount * worst, 0.0)
         return WithReturns(experience, returns_to_go(reward, is_last, self.discount))
 
-    def sample(self, data: WithReturns, key: Key[Array, ""]) -> TransitionWithReturn:
+    def sample(self, data: Any, key: Key[Array, ""]) -> Any:
         return sample_with_returns(data, key, self.batch_size, self.discount)
 
     def update(
-        self, state: CQLState, batch: TransitionWithReturn, key: Key[Array, ""]
-    ) -> tuple[CQLState, Metrics]:
+        self, state: Any, batch: Any, key: Key[Array, ""], known: Any = None
+    ) -> tuple[Any, Metrics]:
         return super().update(state, batch.transition, key, batch.of_return)
 
     def push_down(self, q, samples, batch, known) -> Float[Array, "batch ensemble"]:

@@ -76,8 +76,8 @@ class CQL(SAC):
         return CQLState(**super().init(key, spec)._asdict(), weight=weight)
 
     def update(
-        self, state: CQLState, batch: Transition, key: Key[Array, ""], known: Any = None
-    ) -> tuple[CQLState, Metrics]:
+        self, state: Any, batch: Any, key: Key[Array, ""], known: Any = None
+    ) -> tuple[Any, Metrics]:
         actor, critics = state.actor.network, state.critics.network
         actor_key, next_key, gap_key = jax.random.split(key, 3)
 

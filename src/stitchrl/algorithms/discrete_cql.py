@@ -62,15 +62,11 @@ class DiscreteCQL(DoubleDQN):
         if self.learns_weight:
             begin = Multiplier.create(self.conservative_weight)
             weight = Learner.create(begin, self.weight_optimizer)
-        return DiscreteCQLState(*super().init(key, spec), weight)
+        return DiscreteCQLState(*super().init(key, spec), weight=weight)
 
     def update(
-        self,
-        state: DiscreteCQLState,
-        batch: Transition,
-        key: Key[Array, ""],
-        known: Any = None,
-    ) -> tuple[DiscreteCQLState, Metrics]:
+        self, state: Any, batch: Any, key: Key[Array, ""], known: Any = None
+    ) -> tuple[Any, Metrics]:
         del key  # Sums over actions are exact.
         weight = state.weight
         critics, metrics = state.critics.minimize(

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from stitchrl.algorithms.conservative import (
-    TransitionWithReturn,
     WithReturns,
     imitation_loss,
     push_down,
@@ -64,20 +63,17 @@ class DiscreteWeightedCQL(DiscreteCQL):
         if self.weigh_push_down:
             network = Categorical.create(jax.random.fold_in(key, 1), spec, self.hidden)
             behavior = Learner.create(network, self.optimizer)
-        return DiscreteWeightedCQLState(*super().init(key, spec), behavior)
+        return DiscreteWeightedCQLState(*super().init(key, spec), behavior=behavior)
 
     def prepare(self, experience: Experience) -> WithReturns:
         return WithReturns(experience, return_weights(experience))
 
-    def sample(self, data: WithReturns, key: Key[Array, ""]) -> TransitionWithReturn:
+    def sample(self, data: Any, key: Key[Array, ""]) -> Any:
         return sample_with_returns(data, key, self.batch_size, self.discount)
 
     def update(
-        self,
-        state: DiscreteWeightedCQLState,
-        batch: TransitionWithReturn,
-        key: Key[Array, ""],
-    ) -> tuple[DiscreteWeightedCQLState, Metrics]:
+        self, state: Any, batch: Any, key: Key[Array, ""], known: Any = None
+    ) -> tuple[Any, Metrics]:
         *core, behavior = state
         weight = batch.of_return if self.weigh_data else jnp.ones_like(batch.of_return)
         known = Known(behavior and behavior.network, weight)
@@ -88,10 +84,10 @@ class DiscreteWeightedCQL(DiscreteCQL):
                 imitation_loss, batch.transition, optimizer=self.optimizer
             )
             metrics = metrics | behavior_metrics
-        return DiscreteWeightedCQLState(*learned, behavior), metrics
+        return DiscreteWeightedCQLState(*learned, behavior=behavior), metrics
 
     def gap(
-        self, critics: Critics, batch: Transition, known: Known
+        self, critics: Critics, batch: Transition, known: Any = None
     ) -> Float[Array, "batch ensemble"]:
         """As discrete CQL, each action and each row weighted."""
 

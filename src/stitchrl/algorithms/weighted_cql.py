@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.conservative import (
     FORMS,
-    TransitionWithReturn,
     WithReturns,
     imitation_loss,
     require_one_of,
@@ -82,17 +81,17 @@ class WeightedCQL(CQL):
         if self.weigh_push_down or self.actor_term == "kl":
             network = SquashedGaussian.create(jax.random.fold_in(key, 1), spec, self.hidden)
             behavior = Learner.create(network, self.optimizer)
-        return WeightedCQLState(*super().init(key, spec), behavior)
+        return WeightedCQLState(*super().init(key, spec), behavior=behavior)
 
     def prepare(self, experience: Experience) -> WithReturns:
         return WithReturns(experience, return_weights(experience))
 
-    def sample(self, data: WithReturns, key: Key[Array, ""]) -> TransitionWithReturn:
+    def sample(self, data: Any, key: Key[Array, ""]) -> Any:
         return sample_with_returns(data, key, self.batch_size, self.discount)
 
     def update(
-        self, state: WeightedCQLState, batch: TransitionWithReturn, key: Key[Array, ""]
-    ) -> tuple[WeightedCQLState, Metrics]:
+        self, state: Any, batch: Any, key: Key[Array, ""], known: Any = None
+    ) -> tuple[Any, Metrics]:
         *core, behavior = state
         data_weight = batch.of_return if self.weigh_data else None
         known = Known(behavior and behavior.network, data_weight)
@@ -102,9 +101,11 @@ class WeightedCQL(CQL):
                 imitation_loss, batch.transition, optimizer=self.optimizer
             )
             metrics = metrics | behavior_metrics
-        return WeightedCQLState(*learned, behavior), metrics
+        return WeightedCQLState(*learned, behavior=behavior), metrics
 
-    def cloning_or_soft_loss(self, actor, step, critics, temperature, batch, key, known):
+    def cloning_or_soft_loss(
+        self, actor, step, critics, temperature, batch, key, known: Any = None
+    ):
         """As CQL, plus the term that holds the actor near the log."""
         loss, metrics = super().cloning_or_soft_loss(
             actor, step, critics, temperature, batch, key
