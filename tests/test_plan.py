@@ -1,6 +1,5 @@
 """What a plan resolves to: members, grids, and errors that name the way out."""
 
-import re
 from dataclasses import fields
 
 import pytest

@@ -7,7 +7,6 @@ from jaxtyping import Array, Float, Key
 
 from stitchrl.algorithms.conservative import (
     WithReturns,
-    require_one_of,
     sample_with_returns,
 )
 from stitchrl.algorithms.cql import CQL
@@ -31,6 +30,7 @@ class CalQL(CQL):
     """
 
     needs: ClassVar = ("returns",)
+    choices: ClassVar = {"form": ("entropy",)}  # Else nothing of π is pushed down.
     prepared_by: ClassVar = ("discount",)
     shares_of_run: ClassVar = {}
 
@@ -38,9 +38,6 @@ class CalQL(CQL):
     cloning_updates: float = 0.0
     max_target_backup: bool = True
     hidden: tuple[int, ...] = (256, 256)
-
-    def __post_init__(self):
-        require_one_of("form", self.form, ("entropy",))  # Else nothing of π is pushed down.
 
     def prepare(self, experience: Experience) -> WithReturns:
         """V of who made the log, Section 4: discounted returns-to-go, or less."""

@@ -130,10 +130,3 @@ def multiplier_loss(
     Computed anew it would cost as much again: XLA does not merge drawn numbers.
     """
     return -weight.log * (gap - target_gap), {"weight": weight()}
-
-
-def require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises `ValueError` naming the choices, if `value` is none of them."""
-    if value not in choices:
-        words = " or ".join(f'"{choice}"' for choice in choices)
-        raise ValueError(f"`{name}` must be {words}, but got {value!r}.")

@@ -11,7 +11,6 @@ from stitchrl.algorithms.conservative import (
     FORMS,
     draw_samples,
     multiplier_loss,
-    require_one_of,
 )
 from stitchrl.algorithms.sac import SAC, sample_actions
 from stitchrl.experience import Transition
@@ -51,6 +50,7 @@ class CQL(SAC):
     actions: ClassVar = (Continuous,)
     is_control: ClassVar = False
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
+    choices: ClassVar = {"form": FORMS}
     shares_of_run: ClassVar = {"cloning_updates": 40 / 3_000}  # Of a run that is shorter.
 
     form: str = "entropy"  # Eq. 4, log Σ exp Q; or "uniform": Eq. 2, mean Q of uniform a.
@@ -62,9 +62,6 @@ class CQL(SAC):
     action_samples: int = 10
     max_target_backup: bool = False  # The best of so many next actions, not one at random.
     hidden: tuple[int, ...] = (256, 256, 256)
-
-    def __post_init__(self):
-        require_one_of("form", self.form, FORMS)
 
     @property
     def weight_optimizer(self) -> optax.GradientTransformation:

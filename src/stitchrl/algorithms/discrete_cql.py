@@ -10,7 +10,6 @@ from stitchrl.algorithms.conservative import (
     FORMS,
     multiplier_loss,
     push_down,
-    require_one_of,
 )
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.experience import Transition
@@ -43,15 +42,13 @@ class DiscreteCQL(DoubleDQN):
     """
 
     is_control: ClassVar = False
+    choices: ClassVar = {"form": FORMS}
 
     form: str = "entropy"  # Eq. 4, log Σ exp Q; or "uniform": Eq. 2, the mean of Q.
     conservative_weight: float = 1.0  # α, Eq. 4; where it is learned, how it begins.
     learns_weight: bool = False  # By dual ascent, Eq. 30: the Lagrange form.
     weight_learning_rate: float = 3e-4
     target_gap: float = 1.0  # τ, Eq. 30, in nats; no constraint beyond log of all actions.
-
-    def __post_init__(self):
-        require_one_of("form", self.form, FORMS)
 
     @property
     def weight_optimizer(self) -> optax.GradientTransformation:

@@ -13,7 +13,6 @@ from stitchrl.algorithms.conservative import (
     FORMS,
     WithReturns,
     imitation_loss,
-    require_one_of,
     return_weights,
     sample_with_returns,
     unlikeliness,
@@ -66,15 +65,12 @@ class WeightedCQL(CQL):
     """
 
     needs: ClassVar = ("returns",)
+    choices: ClassVar = {"form": FORMS, "actor_term": ("none", "bc", "kl")}
 
     weigh_push_down: bool = True
     weigh_data: bool = True
     actor_term: str = "none"  # "bc": -log π of logged actions. "kl": KL(π, β̂).
     actor_weight: float = 1.0  # Of that term.
-
-    def __post_init__(self):
-        require_one_of("form", self.form, FORMS)
-        require_one_of("actor_term", self.actor_term, ("none", "bc", "kl"))
 
     def init(self, key: Key[Array, ""], spec: Spec) -> WeightedCQLState:
         behavior = None
