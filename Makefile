@@ -42,6 +42,8 @@ lock: ## Write requirements/*.txt from requirements/*.in.
 	@$(compile) requirements/runtime.in --output-file requirements/runtime.txt $(ARGS)
 	@$(compile) requirements/test.in --output-file requirements/test.txt $(ARGS) \
 		--constraints requirements/runtime.txt
+	@$(compile) requirements/zoo.in --output-file requirements/zoo.txt $(ARGS) \
+		--constraints requirements/runtime.txt
 	@echo "torch ; sys_platform == 'nowhere'" > .venv-lock/without-torch.in
 	@$(compile) requirements/bench.in --output-file requirements/bench.txt $(ARGS) \
 		--constraints requirements/runtime.txt \

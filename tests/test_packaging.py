@@ -41,7 +41,7 @@ def test_lock_files_hold_names_versions_and_hashes_only(path: Path):
 
 def test_lock_files_agree():
     runtime = pins(ROOT / "requirements" / "runtime.txt")
-    assert runtime and len(LOCKS) == 3
+    assert runtime and len(LOCKS) == 4
     for path in LOCKS:
         missing = runtime - pins(path)
         assert not missing, f"{relative(path)} pins others than runtime.txt: {missing}."

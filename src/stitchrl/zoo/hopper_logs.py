@@ -39,16 +39,17 @@ def ladder() -> Ladder:
 
 
 def of_rungs(rungs: tuple[int, ...], noise: float) -> Dataset:
-    """A log in which each of these rungs makes the same number of decisions.
+    """A log in which each of these rungs makes the same number of decisions, or one more.
 
     Propensities are densities of the noisy policy that acted.
     """
     found = ladder()
     parts, densities = [], []
-    for rung in rungs:
+    shares = np.diff(np.arange(len(rungs) + 1) * SIZE // len(rungs)).tolist()
+    for rung, share in zip(rungs, shares):
         std = np.array([noise])
         acting = Linear(found.weights[rung][None], found.bias[rung][None], std)
-        rows = _filled(acting, SIZE // len(rungs), seed=SEED + 1000 * rung)
+        rows = _filled(acting, share, seed=SEED + 1000 * rung)
         policy = np.zeros(rows.steps, np.int64)
         parts.append(rows)
         densities.append(acting.density(rows.observation, rows.action, policy))

@@ -124,6 +124,30 @@ _ALL = (
         hundred=759.6,
         sha256="4e98693bedb5c09d5b1302dbf59d5d1455d97dc23908215e1ba65036cf1a50fe",
     ),
+    _hopper_log(
+        "random",
+        "A leg that moves by chance, and falls.",
+        hopper_logs.of_chance,
+        "5a3a893aff4ed36936845eceefdc99089c818008d6042c7fa2e5287f208b3e89",
+    ),
+    _hopper_log(
+        "medium",
+        "A leg that falls after a third of an expert's return; densities are logged.",
+        partial(hopper_logs.of_rungs, (2,), 0.1),
+        "fee4e8bcbec8bf379aa6732315d7671a643e5b0e03465740e673a18b7d4f6ee9",
+    ),
+    _hopper_log(
+        "replay",
+        "Legs from first steps to mastery, all with much noise; densities are logged.",
+        partial(hopper_logs.of_rungs, (0, 1, 2, 3, 4, 5), 0.2),
+        "c856f50706338c4f9054f7658cb1477b85ee67a9dc3799e23dfca99c191a64e9",
+    ),
+    _hopper_log(
+        "expert",
+        "A leg that hops well, with little noise; densities are logged.",
+        partial(hopper_logs.of_rungs, (5,), 0.03),
+        "ede8e2285104f9d0fe9026c61fb45560ac1e64abd706fb4b642610214838a712",
+    ),
     _ogbench(
         "navigate",
         "Long walks from goal to goal; the task is one of the places on the way.",
