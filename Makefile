@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo test lint format lock bench-speed bench-demo bench-resume bench-bitflips \
+.PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-notifications bench-stitching bench-overestimation
 
 demo: ## From simulated patients to a report on whether to change their treatment.
@@ -24,6 +24,10 @@ checks = .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet
 format: ## Lay out the code and mend what can be mended mechanically.
 	@.ci/set-up .venv test
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+docs: ## The table and the facts of docs/algorithms, from the registry.
+	@.ci/set-up .venv test
+	@.venv/bin/python docs/build.py
 
 bench-speed: ## Speed beside d3rlpy and beside what the machine can do.
 	@.ci/set-up .venv-bench bench

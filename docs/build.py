@@ -2,7 +2,7 @@
 
 The table of all, and on each page the facts: kinds of actions, needs, networks, operations
 of an update (counted by XLA at the class's defaults), paper, update order, departures and
-every hyper-parameter. The prose of a page, below its facts, is written by hand.
+every hyper-parameter. The prose of a page, above its facts, is written by hand.
 """
 
 import argparse
@@ -122,6 +122,11 @@ def said(cls: type, word: str) -> str:
     return found[0].upper() + found[1:]
 
 
+ALWAYS = """### True of every algorithm
+
+No algorithm is believed without its control: filtered cloning and cloning are trained beside
+it on the same log. One recorded object transforms rewards for learning, and values are told
+in the log's own units. Defaults are the authors' published values; what differs is above."""
 COMMON = {
     "learning_rate": "Adam's.",
     "batch_size": "Rows of an update.",
@@ -159,7 +164,7 @@ def facts(name: str) -> str:
             f"### Departures\n\n{said(cls, 'Departures')}",
             f"### Hyper-parameters\n\n{settings(cls)}",
         ]
-    return "\n\n".join([*blocks, END])
+    return "\n\n".join([*blocks, ALWAYS, END])
 
 
 def by_class(kinds: dict[str, type]) -> list[tuple[list[str], type]]:
