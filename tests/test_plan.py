@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 from pydantic import ValidationError
 
-from stitchrl.algorithms import ALGORITHMS
+from stitchrl.algorithms import ALGORITHMS, USUAL
 from stitchrl.plan import (
     LIMITS,
     MemberPlan,
@@ -30,7 +30,7 @@ def resolved(spec: Spec, **changes) -> list[MemberPlan]:
 
 @pytest.mark.parametrize("spec", [DISCRETE, CONTINUOUS])
 def test_without_a_wish_every_algorithm_that_fits_is_named(spec):
-    fit = {name for name, kinds in ALGORITHMS.items() if type(spec.action) in kinds}
+    fit = {name for name in USUAL if type(spec.action) in ALGORITHMS[name]}
     assert plan().resolved(spec).algorithms == {name: {} for name in fit}
 
 
@@ -78,6 +78,12 @@ def test_whole_numbers_become_floats_where_a_float_is_meant():
 def test_sizes_of_layers_become_static_tuples():
     found = resolved(DISCRETE, algorithms={"iql": {"hidden": [[32, 16], 64]}}, seeds=1)
     assert [one.algorithm.hidden for one in found] == [(32, 16), (64,)]
+
+
+def test_words_become_static_choices():
+    found = resolved(DISCRETE, algorithms={"crr": {"weights": ["exp", "binary"]}}, seeds=1)
+    assert [one.algorithm.weights for one in found] == ["exp", "binary"]
+    assert [one.label for one in found] == ["crr (weights exp)", "crr (weights binary)"]
 
 
 def test_the_last_field_of_a_grid_varies_fastest():
@@ -137,6 +143,18 @@ def test_every_default_is_possible_and_every_limit_is_of_some_field():
             {"algorithms": {"iql": {"inverse_temperature": [float("inf")]}}},
             "'iql.inverse_temperature' must be 0 or more, but got inf.",
         ),
+        (
+            {"algorithms": {"iql": {"expectile": ["high"]}}},
+            "'iql.expectile' is a number, but got 'high'.",
+        ),
+        (
+            {"algorithms": {"crr": {"baseline": ["median"]}}},
+            "'crr.baseline' must be 'mean' or 'max', but got 'median'.",
+        ),
+        (
+            {"algorithms": {"crr": {"action_samples": ["many"]}}},
+            "'crr.action_samples' must be <class 'int'>, but got 'many'.",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):
@@ -157,6 +175,7 @@ def test_a_field_that_no_plan_has_is_refused():
         ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
         ("cql.batch_size=256", ("cql", "batch_size", [256])),
         ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
+        ("crr.weights=exp,binary", ("crr", "weights", ["exp", "binary"])),
     ],
 )
 def test_options_are_read(text, read):
@@ -169,6 +188,6 @@ def test_options_of_another_form_are_refused(text):
         parse_option(text)
 
 
-def test_a_value_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="'high' in option 'iql.expectile=high'"):
-        parse_option("iql.expectile=high")
+def test_a_value_of_no_known_form_is_refused():
+    with pytest.raises(ValueError, match="'64x' in option 'iql.hidden=64x'"):
+        parse_option("iql.hidden=64x")

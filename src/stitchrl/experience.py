@@ -199,9 +199,10 @@ def transitions_from(
     columns, count = experience.transitions, experience.n_steps
     if count == 1 or discount is None:
         return take(columns, rows)
-    is_inside = _inside(experience, rows, count)
-    seen = jnp.minimum(rows[:, None] + jnp.arange(count), experience.size - 1)
-    rewards = columns.reward[seen] * discount ** jnp.arange(count, dtype=jnp.float32)
+    is_inside = rows_inside(experience, rows, count)
+    seen = jnp.minimum(rows[:, None] + jnp.arange(count)[None], experience.size - 1)
+    decay = discount ** jnp.arange(count, dtype=jnp.float32)
+    rewards = columns.reward[seen] * decay[None]
     steps = is_inside.sum(axis=1)
     last = rows + steps - 1
     return Transition(
@@ -214,9 +215,11 @@ def transitions_from(
     )
 
 
-def _inside(experience: Experience, rows: Any, count: int) -> Bool[Array, "batch count"]:
+def rows_inside(
+    experience: Experience, rows: Any, count: int
+) -> Bool[Array, "batch count"]:
     """Which of the `count` rows from each of `rows` on belong to the same episode."""
-    seen = rows[:, None] + jnp.arange(count)
+    seen = rows[:, None] + jnp.arange(count)[None]
     ended = experience.episode_end[jnp.minimum(seen, experience.size - 1)]
     ended = jnp.asarray(ended, jnp.int32)
     return (jnp.cumsum(ended, axis=1) - ended == 0) & (seen < experience.size)

@@ -11,31 +11,35 @@ from pydantic import BaseModel, ConfigDict, Field
 from stitchrl.algorithms import ALGORITHMS, USUAL, find
 from stitchrl.findings import did_you_mean
 from stitchrl.spaces import Spec
-from stitchrl.tree import is_static
+from stitchrl.tree import is_static, require_choice
 
 Number = bool | int | float
-Option = Number | list[int]
+Option = Number | str | list[int]
 Grid = dict[str, list[Option]]
 
 MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
 
 # What a hyper-parameter of this name can be: in words, and as a test. Others are free.
+_FRACTION = ("from 0 to 1", lambda value: 0 <= value <= 1)
 _SHARE = ("above 0 and at most 1", lambda value: 0 < value <= 1)
 _POSITIVE = ("above 0", lambda value: value > 0)
 _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 _COUNT = ("1 or more", lambda value: value >= 1)
 LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "expectile": ("above 0 and below 1", lambda value: 0 < value < 1),
-    "threshold": ("from 0 to 1", lambda value: 0 <= value <= 1),
+    **dict.fromkeys(("threshold", "target_quantile", "trace_decay"), _FRACTION),
+    "momentum": ("0 or more and below 1", lambda value: 0 <= value < 1),
     **dict.fromkeys(("discount", "target_rate", "best_share"), _SHARE),
     **dict.fromkeys(("learning_rate", "actor_learning_rate"), _POSITIVE),
     **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
+    **dict.fromkeys(("temperature", "value_scale", "action_std"), _POSITIVE),
     **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
     **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
     **dict.fromkeys(("initial_weight", "cloning_updates"), _NOT_NEGATIVE),
+    **dict.fromkeys(("weight_decay", "kl_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
-    **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
+    **dict.fromkeys(("action_samples", "actor_period", "target_period", "window"), _COUNT),
 }
 
 
@@ -141,6 +145,7 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
     beyond what it can be.
     """
     types = {field.name: field.type for field in dataclasses.fields(cls)}
+    choices = getattr(cls, "choices", {})
     for key, values in grid.items():
         if key not in types:
             raise ValueError(
@@ -148,15 +153,18 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
                 f"It has: {', '.join(types)}."
             )
         for value in values:
-            if types[key] is float and isinstance(value, (bool, list)):
+            if key in choices:
+                require_choice(f"{name}.{key}", value, choices[key])
+                continue
+            if types[key] is float and isinstance(value, (bool, list, str)):
                 raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
-            if is_static(types[key]) and isinstance(value, float):
+            if is_static(types[key]) and isinstance(value, (float, str)):
                 raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
             _require_possible(name, key, value)
     return {key: [_typed(v, types[key]) for v in values] for key, values in grid.items()}
 
 
-def _require_possible(name: str, key: str, value: Option) -> None:
+def _require_possible(name: str, key: str, value: Any) -> None:
     words, is_possible = LIMITS.get(key, ("a finite number", math.isfinite))
     numbers = value if isinstance(value, list) else [value]
     if not all(math.isfinite(number) and is_possible(number) for number in numbers):
@@ -195,10 +203,12 @@ def _parse_value(value: str, text: str) -> Option:
             return read(value)
         except ValueError:
             continue
+    if value.isidentifier():
+        return value
     try:
         return [int(part) for part in value.split("x")]
     except ValueError:
         raise ValueError(
-            f"'{value}' in option '{text}' is not a number, true, false, or sizes "
+            f"'{value}' in option '{text}' is not a number, true, false, a word, or sizes "
             "like 64x64."
         ) from None

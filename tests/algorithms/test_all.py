@@ -40,6 +40,11 @@ REGRET = {
     "bc": (0.08, 0.5, 0.25),
     "filtered_bc": (0.04, 0.01, 0.06),
     "iql": (0.02, 0.01, 0.03),
+    "rvs": (0.02, 0.02, 0.04),
+    "awr": (0.06, 0.02, 0.02),
+    "crr": (0.01, 0.01, 0.01),
+    "awac": (0.03, 0.01, 0.01),
+    "one_step": (0.01, 0.01, 0.01),
     "cql": (0.02, 0.01, 0.01),
     "bcq": (None, 0.01, 0.01),
     "td3_bc": (0.04, None, None),
@@ -49,6 +54,10 @@ REGRET = {
 # Sharper than the defaults, which are for long runs on noisy logs.
 SHARPER = {
     "iql": {"inverse_temperature": 20.0, "expectile": 0.9, "total_updates": 1000.0},
+    "awr": {"temperature": 0.3, "value_scale": 1.0, "actor_learning_rate": 3e-3},
+    "crr": {"temperature": 0.05},
+    "awac": {"temperature": 0.05},
+    "one_step": {"kl_weight": 0.05},
     "cql": {"initial_weight": 0.1, "cloning_updates": 100.0, "actor_learning_rate": 3e-3},
     "cql discrete": {"conservative_weight": 0.05},
     "bcq": {"threshold": 0.1},

@@ -1,12 +1,17 @@
 """Offline RL algorithms, one per file, and the registry that finds them by name."""
 
+from stitchrl.algorithms.awac import AWAC
+from stitchrl.algorithms.awr import AWR
 from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.cql import CQL
+from stitchrl.algorithms.crr import CRR
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.filtered_bc import FilteredBC
 from stitchrl.algorithms.iql import IQL
+from stitchrl.algorithms.one_step import OneStep
+from stitchrl.algorithms.rvs import RvS
 from stitchrl.algorithms.td3 import TD3
 from stitchrl.algorithms.td3_bc import TD3BC
 from stitchrl.findings import did_you_mean
@@ -16,6 +21,11 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "bc": {Continuous: BC, Discrete: BC},
     "filtered_bc": {Continuous: FilteredBC, Discrete: FilteredBC},
     "iql": {Continuous: IQL, Discrete: IQL},
+    "rvs": {Continuous: RvS, Discrete: RvS},
+    "awr": {Continuous: AWR, Discrete: AWR},
+    "crr": {Continuous: CRR, Discrete: CRR},
+    "awac": {Continuous: AWAC, Discrete: AWAC},
+    "one_step": {Continuous: OneStep, Discrete: OneStep},
     "cql": {Continuous: CQL, Discrete: DiscreteCQL},
     "bcq": {Discrete: DiscreteBCQ},
     "td3_bc": {Continuous: TD3BC},
