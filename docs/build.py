@@ -124,9 +124,10 @@ def said(cls: type, word: str) -> str:
 
 ALWAYS = """### True of every algorithm
 
-No algorithm is believed without its control: filtered cloning and cloning are trained beside
-it on the same log. One recorded object transforms rewards for learning, and values are told
-in the log's own units. Defaults are the authors' published values; what differs is above."""
+No algorithm is believed without its control: filtered cloning and cloning are trained
+beside it on the same log. One recorded object transforms rewards for learning, and values
+are told in the log's own units. Defaults are the authors' published values; what differs is
+above."""
 COMMON = {
     "learning_rate": "Adam's.",
     "batch_size": "Rows of an update.",

@@ -1,4 +1,4 @@
-"""Stitching: values join two walks that no episode joined, imitation does not. One figure."""
+"""Stitching: values join two walks that no episode joined, imitation does not."""
 
 import dataclasses
 from functools import partial
@@ -33,9 +33,7 @@ for panel, (name, label) in zip(panels, LABELS.items()):
         share = float(np.mean(np.asarray(actions)[:, move.state] == move.action))
         panel.plot([x, to_x], [y, to_y], color="tab:blue", linewidth=0.5 + 5 * share)
     for number, (x, y) in PLACES.items():
-        panel.text(
-            x, y, f"s{number}", ha="center", bbox={"fc": "gold" if number == 9 else "w"}
-        )
+        panel.text(x, y, f"s{number}", ha="center", bbox={"fc": "wheat"})
     panel.set_title(f"{label}: {reached} of 10 reach s9", fontsize=10)
     panel.axis("off")
 figure.savefig("stitching.svg")

@@ -1,4 +1,4 @@
-"""Forward KL covers both habits of a log, reverse KL takes one of them. Leaves one figure."""
+"""Forward KL covers both habits of a log, reverse KL takes one of them."""
 
 import jax
 import jax.numpy as jnp

@@ -137,3 +137,22 @@ def test_a_structure_with_an_unknown_class_is_refused(tmp_path):
     save_directory(tmp_path / "policy", {**files, "policy.json": json_to_bytes(said)})
     with pytest.raises(ArtifactError, match="not a part of a policy"):
         load(tmp_path / "policy")
+
+
+@pytest.mark.parametrize("kind", [Continuous, Discrete])
+def test_the_best_of_n_is_exported(kind, tmp_path):
+    dataset = log(kind)
+    algorithm = ALGORITHMS["one_step"][kind](**SIZES, operator="easy_bcq")
+    state = algorithm.init(jax.random.key(1), dataset.spec)
+    policy, act = as_exported(algorithm.policy(state), Normalizer.fit(dataset))
+    original = Candidate("one_step", "policy", act, policy)
+    bundle = saved(tmp_path, original, dataset)
+    assert act == ("sample" if kind is Discrete else "mode")
+    if kind is Discrete:
+        expected = table(original, dataset).probabilities[0]
+        found = bundle.probabilities(dataset.observation[0])
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    else:
+        unit = drawn_actions(original, dataset.observation[:1], samples=1, seed=0)[0, 0]
+        found = bundle.act(dataset.observation[0]).action
+        np.testing.assert_allclose(found, dataset.actions.from_unit(unit), rtol=1e-5)

@@ -97,6 +97,12 @@ def test_a_policy_can_be_drawn_in_two_ways():
     assert again.algorithms == grids
 
 
+def test_words_tell_members_apart():
+    found = resolved(DISCRETE, algorithms={"crr": {"weights": ["exp", "binary"]}}, seeds=1)
+    assert [one.algorithm.weights for one in found] == ["exp", "binary"]
+    assert [one.label for one in found] == ["crr (weights exp)", "crr (weights binary)"]
+
+
 def test_the_last_field_of_a_grid_varies_fastest():
     points = [*combinations({"a": [1, 2], "b": [3, 4]})]
     assert [tuple(point.values()) for point in points] == [(1, 3), (1, 4), (2, 3), (2, 4)]
@@ -170,6 +176,14 @@ def test_every_default_is_possible_and_every_limit_is_of_some_field():
             {"algorithms": {"iql": {"extraction": [1]}}},
             "'iql.extraction' must be 'awr' or 'ac_bc', but got 1.",
         ),
+        (
+            {"algorithms": {"crr": {"baseline": ["median"]}}},
+            "'crr.baseline' must be 'mean' or 'max', but got 'median'.",
+        ),
+        (
+            {"algorithms": {"crr": {"action_samples": ["many"]}}},
+            "'crr.action_samples' must be <class 'int'>, but got 'many'.",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):
@@ -193,6 +207,7 @@ def test_a_field_that_no_plan_has_is_refused():
         ("cql.form=entropy,uniform", ("cql", "form", ["entropy", "uniform"])),
         ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
         ("brac.form=constraint", ("brac", "form", ["constraint"])),
+        ("crr.weights=exp,binary", ("crr", "weights", ["exp", "binary"])),
     ],
 )
 def test_options_are_read(text, read):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stitchrl.networks import MLP, ActionTable, Critics, Linear
+from stitchrl.networks import MLP, ActionTable, Critic, Critics, Linear
 from stitchrl.normalizer import Normalizer
 from stitchrl.policies import (
+    BestOfChoices,
+    BestOfDraws,
     Categorical,
     Deterministic,
     Gaussian,
@@ -204,3 +206,30 @@ def test_normalized_scales_what_the_policy_reads():
 def test_the_likelihood_policy_fits_the_actions():
     assert isinstance(likelihood_policy(KEY, Spec(1, Continuous(2)), (4,)), Gaussian)
     assert isinstance(likelihood_policy(KEY, Spec(1, Discrete(2)), (4,)), Categorical)
+
+
+def test_the_best_of_n_choices_is_as_likely_as_it_is_drawn():
+    behavior = Categorical(table(0.5, 0.0, 1.0, -1.0))
+    policy = BestOfChoices(critics(2.0, 3.0, 1.0, 9.0), behavior, 3.0)
+    only = masked(True, True, True, False)
+    chances = action_probabilities(policy, only, 4)
+    p = np.exp([0.5, 0.0, 1.0, -np.inf])
+    p /= p.sum()
+    worst = p[2] ** 3
+    expected = [(p[2] + p[0]) ** 3 - worst, 1 - (p[2] + p[0]) ** 3, worst, 0.0]
+    np.testing.assert_allclose(chances, expected, atol=1e-6)
+    drawn = jax.vmap(policy.sample, (None, 0))(only, jax.random.split(KEY, 4000))
+    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 4000, expected, atol=0.03)
+    assert policy.mode(only) == int(np.argmax(expected))
+
+
+def test_the_best_of_n_draws_is_one_of_them():
+    # Q rises with the action: the largest of five draws is taken.
+    rising = Linear(jnp.array([[0.0], [1.0]]), jnp.zeros(1))
+    q = Critics(jax.tree.map(lambda x: x[None], Critic(MLP((rising,)))))
+    behavior = gaussian(0.1, -1.0)
+    policy = BestOfDraws(q, behavior, 5)
+    keys = jax.random.split(KEY, 5)
+    draws = jax.vmap(behavior.sample, (None, 0))(NOTHING, keys)
+    np.testing.assert_array_equal(policy.sample(NOTHING, KEY), draws.max(axis=0))
+    np.testing.assert_array_equal(policy.mode(NOTHING), policy.mode(NOTHING))

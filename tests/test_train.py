@@ -144,7 +144,7 @@ def test_a_probe_is_the_losses_at_present(experience: Experience, first: Run):
     expected = (
         IQL_TINY.value_loss(value, targets, batch)[1]
         | IQL_TINY.critic_loss(critics, value, batch)[1]
-        | IQL_TINY.actor_loss(actor, targets, value, batch)[1]
+        | IQL_TINY.actor_loss(actor, critics, targets, value, batch)[1]
     )
     assert metrics.keys() == expected.keys()
     for name, number in metrics.items():

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stitchrl.algorithms import (
+        AWAC,
+        AWR,
         BC,
         CQL,
+        CRR,
         IQL,
         TD3,
         TD3BC,
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
         DiscreteCQL,
         DoubleDQN,
         FilteredBC,
+        OneStep,
+        RvS,
     )
     from stitchrl.bundle import load
     from stitchrl.dataset import Bounds, Choices, Dataset
@@ -31,9 +36,12 @@ if TYPE_CHECKING:
     from stitchrl.validation import validate
 
 __all__ = [
+    "AWAC",
+    "AWR",
     "BC",
     "Bounds",
     "CQL",
+    "CRR",
     "Choices",
     "Dataset",
     "DiscreteBCQ",
@@ -41,7 +49,9 @@ __all__ = [
     "DoubleDQN",
     "FilteredBC",
     "IQL",
+    "OneStep",
     "Plan",
+    "RvS",
     "TD3",
     "TD3BC",
     "check_algorithm",

@@ -10,7 +10,7 @@ import numpy as np
 
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.ope.policy_table import RARE, DensityTable, PolicyTable
-from stitchrl.policies import Categorical, Normalized, WithoutRare, action_probabilities
+from stitchrl.policies import Normalized, WithoutRare, action_probabilities
 from stitchrl.reuse import NOTHING
 from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Masked
@@ -45,10 +45,10 @@ class Candidate:
 def as_exported(policy: Any, normalizer: Any) -> tuple[Any, Act]:
     """What a learner's policy is certified and exported as, and how it acts.
 
-    Softmax policies lose actions less likely than 1 % and are sampled; everything else acts
-    by its mode.
+    Policies that know the probability of every discrete action lose those less likely than
+    1 % and are sampled; everything else acts by its mode.
     """
-    if isinstance(policy, Categorical):
+    if hasattr(policy, "log_probs"):
         return Normalized(WithoutRare(policy, RARE), normalizer), "sample"
     return Normalized(policy, normalizer), "mode"
 

@@ -221,24 +221,27 @@ def transitions_from(
     columns, count = experience.transitions, experience.n_steps
     if count == 1 or discount is None:
         return take(columns, rows)
-    seen = rows[:, None] + jnp.arange(count)[None, :]
-    is_inside = _inside(experience, seen)
-    weight = (discount ** jnp.arange(count, dtype=jnp.float32))[None, :]
-    reward = columns.reward[jnp.minimum(seen, experience.size - 1)]
+    is_inside = rows_inside(experience, rows, count)
+    seen = jnp.minimum(rows[:, None] + jnp.arange(count)[None], experience.size - 1)
+    decay = discount ** jnp.arange(count, dtype=jnp.float32)
+    rewards = columns.reward[seen] * decay[None]
     steps = is_inside.sum(axis=1)
     last = rows + steps - 1
     return Transition(
         observation=take(columns.observation, rows),
         action=columns.action[rows],
-        reward=jnp.where(is_inside, weight * reward, 0.0).sum(axis=1),
+        reward=jnp.where(is_inside, rewards, 0.0).sum(axis=1),
         next_observation=take(columns.next_observation, last),
         terminated=columns.terminated[last],
         steps=steps,
     )
 
 
-def _inside(experience: Experience, seen: Any) -> Bool[Array, "batch count"]:
-    """Which of the consecutive rows `seen` belong to the episode of the first one."""
+def rows_inside(
+    experience: Experience, rows: Any, count: int
+) -> Bool[Array, "batch count"]:
+    """Which of the `count` rows from each of `rows` on belong to the same episode."""
+    seen = rows[:, None] + jnp.arange(count)[None]
     ended = experience.episode_end[jnp.minimum(seen, experience.size - 1)]
     ended = jnp.asarray(ended, jnp.int32)
     return (jnp.cumsum(ended, axis=1) - ended == 0) & (seen < experience.size)

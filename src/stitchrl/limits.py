@@ -5,31 +5,36 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-# In words, and as a test. Names that are not here are free.
-_SHARE = ("above 0 and at most 1", lambda value: 0 < value <= 1)
-_POSITIVE = ("above 0", lambda value: value > 0)
-_NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
-_COUNT = ("1 or more", lambda value: value >= 1)
-LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "expectile": ("above 0 and below 1", lambda value: 0 < value < 1),
-    **dict.fromkeys(
-        ("threshold", "minimum_share"), ("from 0 to 1", lambda value: 0 <= value <= 1)
-    ),
-    **dict.fromkeys(("discount", "target_rate", "best_share"), _SHARE),
-    **dict.fromkeys(("learning_rate", "actor_learning_rate"), _POSITIVE),
-    **dict.fromkeys(("max_weight", "initial_temperature", "total_updates"), _POSITIVE),
-    **dict.fromkeys(("weight_learning_rate", "inverse_temperature"), _NOT_NEGATIVE),
-    **dict.fromkeys(("conservative_weight", "logit_weight", "q_weight"), _NOT_NEGATIVE),
-    **dict.fromkeys(("value_temperature", "max_exponent", "huber_threshold"), _POSITIVE),
-    "diversity_weight": _NOT_NEGATIVE,
-    **dict.fromkeys(("target_noise", "target_noise_clip"), _NOT_NEGATIVE),
-    **dict.fromkeys(("initial_weight", "actor_weight", "cloning_updates"), _NOT_NEGATIVE),
-    **dict.fromkeys(("clone_weight", "actor_penalty", "critic_penalty"), _NOT_NEGATIVE),
-    **dict.fromkeys(("target_divergence", "largest_step", "prior_weight"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_size", "hidden", "ensemble"), _COUNT),
-    **dict.fromkeys(("action_samples", "actor_period"), _COUNT),
-    **dict.fromkeys(("target_samples", "candidates"), _COUNT),
-    **dict.fromkeys(("generator_hidden", "critic_hidden"), _COUNT),
+Rule = tuple[str, Callable[[float], bool]]  # In words, and as a test.
+
+_FRACTION: Rule = ("from 0 to 1", lambda value: 0 <= value <= 1)
+_SHARE: Rule = ("above 0 and at most 1", lambda value: 0 < value <= 1)
+_POSITIVE: Rule = ("above 0", lambda value: value > 0)
+_NOT_NEGATIVE: Rule = ("0 or more", lambda value: value >= 0)
+_COUNT: Rule = ("1 or more", lambda value: value >= 1)
+_NAMES: dict[Rule, str] = {
+    ("above 0 and below 1", lambda value: 0 < value < 1): "expectile",
+    ("0 or more and below 1", lambda value: 0 <= value < 1): "momentum",
+    _FRACTION: "threshold minimum_share target_quantile trace_decay",
+    _SHARE: "discount target_rate best_share",
+    _POSITIVE: """
+        learning_rate actor_learning_rate max_weight initial_temperature total_updates
+        value_temperature max_exponent huber_threshold temperature value_scale action_std
+    """,
+    _NOT_NEGATIVE: """
+        weight_learning_rate inverse_temperature conservative_weight logit_weight q_weight
+        diversity_weight target_noise target_noise_clip initial_weight actor_weight
+        cloning_updates clone_weight actor_penalty critic_penalty target_divergence
+        largest_step prior_weight weight_decay kl_weight
+    """,
+    _COUNT: """
+        batch_size hidden ensemble action_samples actor_period target_samples candidates
+        generator_hidden critic_hidden target_period window
+    """,
+}
+# Names that are not here are free.
+LIMITS: dict[str, Rule] = {
+    name: rule for rule, names in _NAMES.items() for name in names.split()
 }
 
 # Why: what would happen beyond the limit. Where nothing stands, the name says it.
@@ -52,6 +57,31 @@ REASONS: dict[str, str] = {
     "initial_weight": "A negative one would praise actions that nobody logged.",
     "q_weight": "A negative one would prefer the worst actions.",
     "logit_weight": "A negative one would reward imitating too confidently.",
+    "momentum": "At 1 no step would ever be forgotten.",
+    **dict.fromkeys(
+        ("minimum_share", "target_quantile", "trace_decay"), "It divides a whole in two."
+    ),
+    **dict.fromkeys(
+        ("temperature", "value_temperature", "action_std"), "Numbers are divided by it."
+    ),
+    "value_scale": "What a network says is multiplied by it.",
+    "max_exponent": "It bounds what a lucky outcome counts, which must be something.",
+    "huber_threshold": "Errors below it are squared: there must be some.",
+    **dict.fromkeys(
+        ("clone_weight", "actor_penalty", "critic_penalty", "actor_weight", "kl_weight"),
+        "A negative one would drive the policy away from the log.",
+    ),
+    "diversity_weight": "A negative one would make critics alike.",
+    "prior_weight": "A negative one would drive latents away from their prior.",
+    "weight_decay": "A negative one would make weights grow.",
+    "largest_step": "It is how far an action may be moved, in either direction.",
+    "target_divergence": "A divergence is never negative.",
+    **dict.fromkeys(("generator_hidden", "critic_hidden"), "A layer needs units."),
+    **dict.fromkeys(
+        ("target_samples", "candidates"), "A choice needs something to choose."
+    ),
+    "target_period": "It counts updates between two copies.",
+    "window": "A return has at least one reward.",
     "batch_size": "A batch without rows teaches nothing.",
     "hidden": "A layer without units passes nothing on.",
     "ensemble": "Without a critic there is nothing to learn from.",

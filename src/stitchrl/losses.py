@@ -82,3 +82,26 @@ def imitation_error(imitation: Any, batch: Any, logit_weight: Scalar) -> Float[A
     likelihood = jax.vmap(imitation.log_likelihood)(batch.observation, batch.action)
     logits = jax.vmap(imitation.logits.unmasked)(batch.observation)
     return -likelihood.mean() + logit_weight * jnp.square(logits).mean()
+
+
+def sarsa_target(target_critics: Critics, batch: Any, discount: Scalar):
+    """r + γ min Q'(s', a') with the logged a', and where it is known (else it is zero).
+
+    `batch` is a `TransitionWithNextAction`. Unknown is what follows a row after which the
+    log was cut; where the MDP terminated nothing follows, so that all is known.
+    """
+    logged = batch.transition
+    is_known = batch.is_known | logged.terminated
+    next_q = jax.vmap(target_critics)(logged.next_observation, batch.next_action)
+    # What stands in for an unknown action may be forbidden here: its Q is infinite.
+    next_value = jnp.where(batch.is_known, next_q.min(axis=-1), 0.0)
+    target = td_target(logged, discount, next_value)
+    return jnp.where(is_known, target, 0.0), is_known
+
+
+def mean_where(
+    values: Float[Array, "batch"], is_counted: Bool[Array, "batch"]
+) -> Float[Array, ""]:
+    """The mean of those that count; zero if none does."""
+    count = is_counted.astype(values.dtype).sum()
+    return jnp.where(is_counted, values, 0.0).sum() / jnp.maximum(count, 1.0)

@@ -69,6 +69,12 @@ class MLP:
         norms = tuple(map(LayerNorm.create, sizes[1:-1])) if layer_norm else ()
         return cls(layers, norms)
 
+    def with_last_input(self, value: Scalar) -> "MLP":
+        """The network of the other inputs, when the last one always has this value."""
+        first, *others = self.layers
+        bias = first.bias + value * first.weight[-1]
+        return MLP((Linear(first.weight[:-1], bias), *others), self.norms)
+
     def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "outputs"]:
         *hidden, last = self.layers
         for index, layer in enumerate(hidden):

@@ -61,7 +61,8 @@ class Plan(BaseModel):
     @field_validator("reward")
     @classmethod
     def _is_known(cls, reward: str | None) -> str | None:
-        parsed(reward or "raw")
+        if reward is not None:
+            parsed(reward)
         return reward
 
     def resolved(self, spec: Spec, met: Collection[str] = tuple(NEEDS)) -> "Plan":

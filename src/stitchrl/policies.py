@@ -116,8 +116,11 @@ class Categorical:
     def sample(self, observation: Any, key: Key[Array, ""]) -> Int[Array, ""]:
         return jax.random.categorical(key, self.logits.row(observation))
 
+    def log_probs(self, observation: Any) -> Float[Array, "actions"]:
+        return jax.nn.log_softmax(self.logits.row(observation))
+
     def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
-        return jax.nn.log_softmax(self.logits.row(observation))[action]
+        return self.log_probs(observation)[action]
 
     log_likelihood = log_prob
 
@@ -168,17 +171,75 @@ def likely_actions(imitation: Categorical, observation: Any, threshold: Scalar) 
 
 
 @pytree
+class BestOfDraws:
+    """The continuous action of largest Q among so many draws from the behavior.
+
+    Its mode is the best of draws that are the same every time.
+    """
+
+    critics: Critics
+    behavior: Gaussian
+    count: int
+
+    def mode(self, observation: Any) -> Float[Array, "action"]:
+        return self.sample(observation, jax.random.key(0))
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Float[Array, "action"]:
+        keys = jax.random.split(key, self.count)
+        actions = jax.vmap(self.behavior.sample, (None, 0))(observation, keys)
+        q = jax.vmap(self.critics, (None, 0))(observation, actions).min(axis=-1)
+        return actions[q.argmax()]
+
+
+@pytree
+class BestOfChoices:
+    """The discrete action of largest Q among so many draws from the behavior, exactly.
+
+    The best of N draws is at most as good as a with probability F(a)^N, where F(a) is the
+    behavior's probability of all actions that are no better.
+    """
+
+    critics: Critics
+    behavior: Categorical
+    count: Scalar
+
+    def log_probs(self, observation: Any) -> Float[Array, "actions"]:
+        q = self.critics.row(observation).min(axis=0)
+        order = jnp.argsort(q)
+        reached = jnp.cumsum(jnp.exp(self.behavior.log_probs(observation))[order])
+        powers = (reached / reached[-1]) ** self.count
+        chances = jnp.diff(powers, prepend=0.0)
+        return jnp.log(jnp.zeros_like(chances).at[order].set(chances))
+
+    def mode(self, observation: Any) -> Int[Array, ""]:
+        return self.log_probs(observation).argmax()
+
+    def sample(self, observation: Any, key: Key[Array, ""]) -> Int[Array, ""]:
+        return jax.random.categorical(key, self.log_probs(observation))
+
+    def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
+        return self.log_probs(observation)[action]
+
+
+def best_of(critics: Critics, behavior: Gaussian | Categorical, count: int):
+    """The policy that takes the best of `count` actions drawn from `behavior`."""
+    if isinstance(behavior, Categorical):
+        return BestOfChoices(critics, behavior, float(count))
+    return BestOfDraws(critics, behavior, count)
+
+
+@pytree
 class WithoutRare:
-    """A softmax policy that never takes actions less likely than `threshold`.
+    """A policy over discrete actions that takes none less likely than `threshold`.
 
     The likeliest action always stays; what remains is scaled up to sum to 1.
     """
 
-    policy: Categorical
+    policy: Categorical | BestOfChoices
     threshold: Scalar
 
     def log_probs(self, observation: Any) -> Float[Array, "actions"]:
-        row = jax.nn.log_softmax(self.policy.logits.row(observation))
+        row = self.policy.log_probs(observation)
         least = jnp.minimum(jnp.log(self.threshold), row.max())
         return jax.nn.log_softmax(jnp.where(row >= least, row, -jnp.inf))
 

@@ -26,6 +26,8 @@ CLASSES: dict[str, type] = {
         policies.Categorical,
         policies.Greedy,
         policies.GreedyAmong,
+        policies.BestOfDraws,
+        policies.BestOfChoices,
         policies.WithoutRare,
         policies.Deterministic,
         policies.Normalized,
@@ -53,6 +55,8 @@ def to_plain(value: Any, arrays: dict[str, np.ndarray], place: str = "policy") -
     if isinstance(value, tuple):
         parts = enumerate(value)
         return {"parts": [to_plain(part, arrays, f"{place}.{i}") for i, part in parts]}
+    if type(value) is int:
+        return {"count": value}
     if isinstance(value, (float, np.ndarray, np.generic, jax.Array)):
         arrays[place] = np.asarray(value, np.float32)
         return {"array": place}
@@ -67,6 +71,8 @@ def from_plain(plain: Any, arrays: dict[str, np.ndarray], place: str = "policy")
     match plain:
         case {"array": str(key)} if key in arrays:
             return jnp.asarray(arrays[key])
+        case {"count": int(count)}:
+            return count
         case {"parts": list(parts)}:
             return tuple(
                 from_plain(part, arrays, f"{place}.{i}") for i, part in enumerate(parts)

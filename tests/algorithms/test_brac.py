@@ -12,6 +12,7 @@ from stitchrl.dataset import Bounds, Dataset
 from stitchrl.experience import Experience
 from stitchrl.testing.subject import quick_options
 from stitchrl.train import Run, advance
+from stitchrl.tree import with_values
 
 MODES, SPREAD, LEFT_WORTH, RIGHT_WORTH = (-0.6, 0.6), 0.08, 1.0, 1.02
 SIGMA = 0.3
@@ -68,7 +69,7 @@ quickly = jax.jit(partial(advance, steps=1500), compiler_options=quick_options()
 
 def trained(seed: int, log: Experience, **options):
     """The state after 1500 updates."""
-    algorithm = BRAC(**TINY, **options)
+    algorithm = with_values(BRAC(), **TINY, **options)
     init_key, loop_key = jax.random.split(jax.random.key(seed))
     first = Run(algorithm.init(init_key, log.spec), jnp.array(0, jnp.int32), loop_key)
     return quickly(algorithm, log, first)[0].state

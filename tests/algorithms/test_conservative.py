@@ -132,5 +132,7 @@ def test_critics_may_be_deeper_than_the_actor():
 )
 def test_unknown_forms_are_refused_by_name(cls: type, wrong: dict):
     ((name, value),) = wrong.items()
-    with pytest.raises(ValueError, match=f"`{name}` must be .* but got '{value}'"):
+    with pytest.raises(
+        ValueError, match=f"{cls.__name__}.{name}' must be .* but got '{value}'"
+    ):
         cls(**wrong)

@@ -1,11 +1,14 @@
 """Offline RL algorithms, one per file, and the registry that finds them by name."""
 
+from stitchrl.algorithms.awac import AWAC
+from stitchrl.algorithms.awr import AWR
 from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.bcq import BCQ
 from stitchrl.algorithms.bcq_iql import BCQIQL
 from stitchrl.algorithms.brac import BRAC
 from stitchrl.algorithms.cal_ql import CalQL
 from stitchrl.algorithms.cql import CQL
+from stitchrl.algorithms.crr import CRR
 from stitchrl.algorithms.ddpg import DDPG
 from stitchrl.algorithms.ddpg_bc import DDPGBC
 from stitchrl.algorithms.discrete_bcq import DiscreteBCQ
@@ -16,7 +19,9 @@ from stitchrl.algorithms.dqn import DQN
 from stitchrl.algorithms.edac import EDAC
 from stitchrl.algorithms.filtered_bc import FilteredBC
 from stitchrl.algorithms.iql import IQL
+from stitchrl.algorithms.one_step import OneStep
 from stitchrl.algorithms.rebrac import ReBRAC
+from stitchrl.algorithms.rvs import RvS
 from stitchrl.algorithms.sac import SAC
 from stitchrl.algorithms.sac_bc import SACBC
 from stitchrl.algorithms.sac_n import SACN
@@ -32,6 +37,11 @@ ALGORITHMS: dict[str, dict[type, type]] = {
     "filtered_bc": {Continuous: FilteredBC, Discrete: FilteredBC},
     "iql": {Continuous: IQL, Discrete: IQL},
     "xql": {Continuous: XQL, Discrete: XQL},
+    "rvs": {Continuous: RvS, Discrete: RvS},
+    "awr": {Continuous: AWR, Discrete: AWR},
+    "crr": {Continuous: CRR, Discrete: CRR},
+    "awac": {Continuous: AWAC, Discrete: AWAC},
+    "one_step": {Continuous: OneStep, Discrete: OneStep},
     "cql": {Continuous: CQL, Discrete: DiscreteCQL},
     "bcq": {Continuous: BCQ, Discrete: DiscreteBCQ},
     "weighted_cql": {Continuous: WeightedCQL, Discrete: DiscreteWeightedCQL},

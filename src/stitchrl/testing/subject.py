@@ -20,11 +20,13 @@ STEPS = 4  # Updates of a whole run: two chunks of two.
 
 
 def quick_options() -> dict[str, Any] | None:
-    """Compiler options under which tiny programs are ready five times sooner.
+    """Compiler options under which tiny programs are ready twice as soon.
 
     None where the compiler does not know them: they save time and change nothing else.
+    Level 0 would save as much again, but without the emitters it makes wrong programs: the
+    gradient of reverse-KL one-step RL came out 10 % off (jax 0.10.2, on the CPU).
     """
-    options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    options = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
     try:
         jax.jit(jnp.negative, compiler_options=options)(0.0)
     except jax.errors.JaxRuntimeError:
