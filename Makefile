@@ -2,8 +2,12 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
-	bench-coverage bench-notifications bench-stitching bench-overestimation
+.PHONY: demo test lint format lock docs bench-speed bench-scores: ## Every algorithm and its controls on logs whose truth is known; hours.
+	@.ci/set-up .venv-zoo zoo
+	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
+
+bench-demo bench-resume bench-bitflips \
+	bench-coverage bench-scores bench-notifications bench-stitching bench-overestimation
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -11,7 +15,7 @@ demo: ## From simulated patients to a report on whether to change their treatmen
 
 test: ## Everything that must hold: format, lint, spelling, types, tests.
 	@.ci/set-up .venv test
-	@start=$$(date +%s); $(checks) && .venv/bin/python -m pytest -n auto --dist loadfile $(ARGS); status=$$?; \
+	@start=$$(date +%s); $(checks) && .venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS); status=$$?; \
 	echo "make test took $$(($$(date +%s) - start)) s, set-up not counted."; exit $$status
 
 lint: ## The part of `make test` that takes seconds.

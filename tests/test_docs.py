@@ -4,6 +4,8 @@ import ast
 import inspect
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import mktestdocs
@@ -42,6 +44,12 @@ def test_exported_names_exist_and_are_documented():
         if inspect.isclass(value) or inspect.isroutine(value):
             assert value.__doc__, f"stitchrl.{name} has no docstring."
     assert list(stitchrl.__all__) == sorted(set(stitchrl.__all__))
+
+
+def test_what_docs_say_of_algorithms_is_what_the_registry_says():
+    program = [sys.executable, str(ROOT / "docs" / "build.py"), "--check"]
+    result = subprocess.run(program, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def blocks(path: Path, languages: str) -> list[str]:

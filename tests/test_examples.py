@@ -1,9 +1,12 @@
 """Examples run as they stand, and so does what the README shows on twenty rows."""
 
+import re
 import runpy
 import tomllib
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from cli.conftest import call, document
 
@@ -22,6 +25,27 @@ def test_from_log_to_verdict(tmp_path, monkeypatch, capsys):
     evaluated = {verdict.evidence.name for verdict in names["results"].verdicts}
     assert evaluated == {"iql", *(f"iql at {share}0%" for share in (1, 2, 3, 5))}
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+FIGURES = {
+    "why_online_methods_fail": r"double DQN waits in [45] of 5",
+    "expectiles": "",
+    "stitching": "",
+    "two_modes": r"reverse KL: (0.00|0.9\d) near the left habit, (0.00|0.9\d) near",
+    "notifications": "with CQL",
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_demonstration_leaves_its_figure(name, tmp_path, monkeypatch, capsys):
+    path = EXAMPLES / f"{name}.py"
+    assert len(path.read_text().splitlines()) <= 40
+    monkeypatch.chdir(tmp_path)
+    with matplotlib.rc_context({"backend": "Agg"}):
+        runpy.run_path(str(path))
+    plt.close("all")
+    assert re.search(FIGURES[name], capsys.readouterr().out)
+    assert (tmp_path / f"{name}.svg").read_text().startswith("<?xml")
 
 
 def test_twenty_rows_are_read_as_the_mapping_says():
