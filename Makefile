@@ -2,11 +2,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo test lint format lock docs bench-speed bench-scores: ## Every algorithm and its controls on logs whose truth is known; hours.
-	@.ci/set-up .venv-zoo zoo
-	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
-
-bench-demo bench-resume bench-bitflips \
+.PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-scores bench-notifications bench-stitching bench-overestimation
 
 demo: ## From simulated patients to a report on whether to change their treatment.
@@ -36,6 +32,10 @@ docs: ## The table and the facts of docs/algorithms, from the registry.
 bench-speed: ## Speed beside d3rlpy and beside what the machine can do.
 	@.ci/set-up .venv-bench bench
 	@.venv-bench/bin/python benchmarks/speed.py $(ARGS)
+
+bench-scores: ## Every algorithm and its controls on logs whose truth is known; hours.
+	@.ci/set-up .venv-zoo zoo
+	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
 
 bench-demo bench-resume bench-bitflips bench-coverage bench-notifications \
 bench-stitching bench-overestimation: bench-%: ## Longer proofs.
