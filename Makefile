@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
-	bench-coverage bench-scores bench-notifications bench-stitching bench-overestimation
+	bench-coverage bench-scores bench-peer bench-notifications bench-stitching bench-overestimation
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -36,6 +36,11 @@ bench-speed: ## Speed beside d3rlpy and beside what the machine can do.
 bench-scores: ## Every algorithm and its controls on logs whose truth is known; hours.
 	@.ci/set-up .venv-zoo zoo
 	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
+
+bench-peer: ## The scores of d3rlpy on the same logs; after bench-scores; hours.
+	@.ci/set-up .venv-zoo zoo
+	@.ci/set-up .venv-bench bench
+	@.venv-zoo/bin/python benchmarks/peer.py $(ARGS)
 
 bench-demo bench-resume bench-bitflips bench-coverage bench-notifications \
 bench-stitching bench-overestimation: bench-%: ## Longer proofs.

@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -15,7 +16,7 @@ log = overestimation_bandit()  # In s1, waiting was never tried: it costs 100.
 SETTINGS = {"hidden": (32, 32), "batch_size": 64, "learning_rate": 1e-3}
 SETTINGS |= {"target_rate": 0.02, "discount": DISCOUNT}
 LABELS = {"double_dqn": "double DQN", "cql": "CQL", "iql": "IQL", "bcq": "BCQ"}
-ACTIONS = np.arange(3)
+ACTIONS, start = np.arange(3), jnp.asarray(FEATURES[0], "float32")  # s1.
 
 figure, panels = plt.subplots(1, len(LABELS), figsize=(11, 3.2), sharey=True)
 for panel, (name, label) in zip(panels, LABELS.items()):
@@ -23,9 +24,9 @@ for panel, (name, label) in zip(panels, LABELS.items()):
     learn = partial(train, algorithm, Experience.of(log), steps=2000)
     states, _ = jax.vmap(learn)(jax.random.split(jax.random.key(0), 5))  # Five seeds.
     critics = jax.vmap(algorithm.action_value)(states)
-    q = jax.vmap(lambda critic: critic.row(FEATURES[0].astype("float32")).min(0))(critics)
+    q = jax.vmap(lambda critic: critic.row(start).min(0))(critics)
     policies = jax.vmap(algorithm.policy)(states)
-    actions = jax.vmap(lambda policy: policy.mode(FEATURES[0].astype("float32")))(policies)
+    actions = jax.vmap(lambda policy: policy.mode(start))(policies)
     waits = int((np.asarray(actions) == 2).sum())
     panel.bar(ACTIONS, np.asarray(q).mean(0), color=["tab:blue", "tab:blue", "tab:red"])
     panel.axhline(LEFT_VALUE, color="black", linewidth=1, linestyle="--")

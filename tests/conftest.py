@@ -3,6 +3,8 @@
 import atexit
 import os
 import tempfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,15 +18,33 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax  # noqa: E402  After its settings.
 
+MAPPED = Path("/proc/self/maps")
+
 jax.config.update("jax_enable_x64", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+def group_of(item: Any) -> str:
+    """What shares programs: the tests of a file, or of one algorithm of many."""
+    group = str(item.path)
+    if item.path.name == "test_all.py" and hasattr(item, "callspec"):
+        group += item.callspec.id.replace("-", " ").split()[0]
+    return group
+
+
 def pytest_collection_modifyitems(items: list) -> None:
-    """What shares programs runs in one process: a file, or one algorithm of many."""
+    """A group runs in one process."""
     for item in items:
-        group = str(item.path)
-        if item.path.name == "test_all.py" and hasattr(item, "callspec"):
-            group += item.callspec.id.replace("-", " ").split()[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
+def pytest_runtest_teardown(item: Any, nextitem: Any) -> None:
+    """After a group its programs go, once they are many.
+
+    Each maps memory, and Linux lets a process map 65,530 pieces: XLA dies at the next.
+    """
+    if nextitem is not None and group_of(nextitem) == group_of(item):
+        return
+    if MAPPED.is_file() and MAPPED.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()

@@ -5,7 +5,7 @@ import pytest
 
 from stitchrl.algorithms import ALGORITHMS
 from stitchrl.dataset import Choices, Dataset
-from stitchrl.needs import NEEDS, met_by, require_met, served
+from stitchrl.needs import NEEDS, left_out, met_by, require_met, served
 from stitchrl.plan import Plan
 from stitchrl.spaces import Continuous, Discrete, Spec
 from stitchrl.testing import small_log
@@ -81,3 +81,10 @@ def test_a_plan_leaves_out_what_nobody_asked_for_and_refuses_what_somebody_did()
     assert set(asked.resolved(DISCRETE).algorithms) == {"bc", "iql"}
     with pytest.raises(ValueError, match="'iql' cannot learn from this log"):
         asked.resolved(DISCRETE, {"returns"})
+
+
+def test_usual_algorithms_that_are_left_out_are_named():
+    assert left_out(DISCRETE, {"rewards", "returns"}) == []
+    (note,) = left_out(DISCRETE, {"rewards"})
+    assert note.code == "LEFT_OUT" and note.severity == "note"
+    assert "'filtered_bc'" in note.message and "the same return" in note.message

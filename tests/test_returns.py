@@ -70,7 +70,7 @@ def test_awr_prepares_the_returns_of_its_discount():
         rows = returns_to_go(
             experience.transitions.reward, experience.episode_end, jnp.float32(discount)
         )
-        np.testing.assert_allclose(data.to_go, rows, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(data.of_return, rows, rtol=1e-5, atol=1e-5)
     assert AWR.prepared_by == ("discount",)
 
 

@@ -8,7 +8,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, Key
 
 from stitchrl.networks import MLP, Critics, Hidden
-from stitchrl.policies import LOG_STD_RANGE, Categorical, SquashedGaussian
+from stitchrl.policies import LOG_STD_RANGE, Categorical, SquashedGaussian, log_slope
 from stitchrl.spaces import Continuous, Discrete, Spec
 from stitchrl.tree import pytree
 
@@ -53,9 +53,7 @@ class SquashedMixture:
     def _density(self, observation: Any, before: Any) -> Float[Array, ""]:
         log_weight, mean, std = self.parameters(observation)
         each = norm.logpdf(before[None], mean, std).sum(axis=1)
-        # log d tanh(x)/dx, without cancellation for large |x|.
-        slope = 2 * (jnp.log(2.0) - before - jax.nn.softplus(-2 * before))
-        return jax.nn.logsumexp(log_weight + each) - slope.sum()
+        return jax.nn.logsumexp(log_weight + each) - log_slope(before).sum()
 
 
 class Outcomes(NamedTuple):

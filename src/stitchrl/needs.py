@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from stitchrl.algorithms import ALGORITHMS, find
+from stitchrl.algorithms import ALGORITHMS, USUAL, find
 from stitchrl.dataset import Dataset
+from stitchrl.findings import Finding, Severity
 from stitchrl.spaces import Spec
 
 # What a class says in `needs`: as the end of "It needs ...", and what a log without it is.
@@ -50,6 +51,20 @@ def served(names: Iterable[str], spec: Spec, met: Collection[str]) -> list[str]:
     kind = type(spec.action)
     fit = [name for name in names if kind in ALGORITHMS[name]]
     return [name for name in fit if not unmet(ALGORITHMS[name][kind], met)]
+
+
+def left_out(spec: Spec, met: Collection[str]) -> list[Finding]:
+    """Notes on the usual algorithms that a log without these needs cannot serve."""
+    kind = type(spec.action)
+    found = []
+    for name in USUAL[kind]:
+        for need in unmet(ALGORITHMS[name][kind], met):
+            what, instead = NEEDS[need]
+            message = (
+                f"'{name}' cannot learn from this log: it needs {what}, but {instead}."
+            )
+            found.append(Finding("LEFT_OUT", Severity.NOTE, message, "The others can."))
+    return found
 
 
 def require_met(name: str, spec: Spec, met: Collection[str]) -> None:

@@ -84,18 +84,18 @@ class SquashedGaussian:
         mean, std = self.parameters(observation)
         noise = jax.random.normal(key, mean.shape)
         before = mean + std * noise  # Kept: atanh of a saturated action is infinite.
-        density = norm.logpdf(noise) - jnp.log(std) - _log_slope(before)
+        density = norm.logpdf(noise) - jnp.log(std) - log_slope(before)
         return jnp.tanh(before), density.sum()
 
     def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
         mean, std = self.parameters(observation)
         before = jnp.arctanh(jnp.clip(action, -1 + 1e-6, 1 - 1e-6))
-        return (norm.logpdf(before, mean, std) - _log_slope(before)).sum()
+        return (norm.logpdf(before, mean, std) - log_slope(before)).sum()
 
     log_likelihood = log_prob
 
 
-def _log_slope(before: Float[Array, "action"]) -> Float[Array, "action"]:
+def log_slope(before: Float[Array, "action"]) -> Float[Array, "action"]:
     """log d tanh(x)/dx, without cancellation for large |x|."""
     return 2 * (jnp.log(2.0) - before - jax.nn.softplus(-2 * before))
 

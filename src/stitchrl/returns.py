@@ -4,9 +4,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from stitchrl.experience import Experience, rows_inside, take
+from stitchrl.experience import (
+    Experience,
+    Transition,
+    away_from_bounds,
+    draw_rows,
+    rows_inside,
+    take,
+    transitions_from,
+)
 from stitchrl.types import Scalar
 
 
@@ -28,6 +36,29 @@ def steps_before(episode_end: Bool[Array, "size"]) -> Int[Array, "size"]:
     row = jnp.arange(episode_end.shape[0])
     is_first = jnp.concatenate([jnp.ones(1, bool), episode_end[:-1]])
     return row - jax.lax.cummax(jnp.where(is_first, row, 0))
+
+
+class WithReturns(NamedTuple):
+    """Experience, and what an algorithm makes of the return-to-go of each row."""
+
+    experience: Experience
+    of_return: Float[Array, "size"]
+
+
+class TransitionWithReturn(NamedTuple):
+    """A transition, and the same of its row; batches carry a leading axis."""
+
+    transition: Transition
+    of_return: Float[Array, "*batch"]
+
+
+def sample_with_returns(
+    data: WithReturns, key: Key[Array, ""], batch_size: int, discount: Scalar
+) -> TransitionWithReturn:
+    """Draw rows as `sample_transitions` does, with what followed each."""
+    rows = draw_rows(data.experience, key, batch_size)
+    batch = transitions_from(data.experience, rows, discount)
+    return TransitionWithReturn(away_from_bounds(batch), data.of_return[rows])
 
 
 class Window(NamedTuple):

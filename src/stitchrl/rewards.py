@@ -23,14 +23,16 @@ class RewardTransform:
     name: str = "raw"
 
     @classmethod
-    def named(cls, name: str, dataset: Dataset) -> "RewardTransform":
-        """The transform of this name, on a training split.
+    def named(cls, name: str | None, dataset: Dataset) -> "RewardTransform":
+        """The transform of this name, on a training split; None: raw.
 
         `return_range` makes the best and the worst return of an episode differ by 1,000
         (IQL on locomotion, arXiv:2110.06169, and its authors' code); `shift=-1` is IQL's
         and `scale=10,shift=-5` CQL's on AntMaze. Raises `ValueError` for another name, and
         where all returns are equal, so that their range is 0.
         """
+        if name is None:
+            return cls()
         if name != "return_range":
             scale, shift = parsed(name)
             return cls(scale, shift, name)

@@ -32,7 +32,7 @@ def test_ascent_reaches_the_known_answer(kind: str):
     algorithm = dataclasses.replace(ASCENT, learning_rate=3e-3, total_updates=1000.0)
     subject = Subject(algorithm, kind, dataset)
     run = subject.start(jax.random.key(1))
-    for _ in range(500):
+    for _ in range(100):
         run = subject.half(run)
     action = subject.act(algorithm, run.state, run.key)["mode"]
     assert regret(dataset, np.asarray(action)) < 0.01

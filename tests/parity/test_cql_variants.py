@@ -31,9 +31,9 @@ from parity.numpy_networks import (
 from parity.test_cql import squashed
 
 from stitchrl.algorithms.cal_ql import CalQL
-from stitchrl.algorithms.conservative import TransitionWithReturn
 from stitchrl.algorithms.cql import CQL
 from stitchrl.algorithms.weighted_cql import WeightedCQL
+from stitchrl.returns import TransitionWithReturn
 from stitchrl.testing.subject import quick_options
 
 KIND, SAMPLES, SIZE, RATE = "continuous", 3, 2, 0.1

@@ -30,9 +30,9 @@ from parity.numpy_networks import (
 )
 from parity.test_discrete import double_q
 
-from stitchrl.algorithms.conservative import TransitionWithReturn
 from stitchrl.algorithms.discrete_cql import DiscreteCQL
 from stitchrl.algorithms.discrete_weighted_cql import DiscreteWeightedCQL
+from stitchrl.returns import TransitionWithReturn
 from stitchrl.testing.subject import quick_options
 
 KINDS = ["discrete", "masked"]

@@ -37,11 +37,12 @@ class AWAC:
     Update order: the critics (next actions from the old actor) and the actor (weights from
     the old critics), neither seeing the other's step; then targets. So do the authors.
     Departures: weights are exp(A/λ), clipped as in CORL; the authors' code takes a softmax
-    over the batch, times its size ("softmax" here). λ is 1, but 2 in their sweep. They take
-    50,000 updates before all others. The policy is a truncated
-    Gaussian, with a log-std from -5 to 2, not -6 to 0. Of discrete actions, which are ours,
-    values of the policy are exact. Next actions from the log ("logged", SARSA) are ours
-    too: where an episode was cut none is known, and the row teaches the actor only.
+    over the batch, times its size ("softmax" here). λ is 1, but 2 in their sweep. Their
+    50,000 updates on the log precede learning online; here all are on the log. The policy
+    is a truncated Gaussian, with a log-std from -5 to 2 and at first 0 (theirs: -6 to 0, at
+    first -3). Of discrete actions, which are ours, values of the policy are exact. Next
+    actions from the log ("logged", SARSA) are ours too: where an episode was cut none is
+    known, and the row teaches the actor only.
     """
 
     actions: ClassVar = (Continuous, Discrete)
@@ -51,7 +52,7 @@ class AWAC:
 
     next_action: str = "policy"
     weights: str = "exp"
-    temperature: float = 1.0  # λ, Eq. 13.
+    temperature: float = 1.0  # λ
     max_weight: float = 100.0  # On "exp" only.
     weight_decay: float = 1e-4  # Of the actor, added to its gradient before Adam.
     action_samples: int = 1  # For the value of the policy at s.
@@ -130,7 +131,7 @@ class AWAC:
         advantage: Float[Array, "batch"],
         batch: Transition,
     ):
-        """Eq. 13: log-likelihood of logged actions, weighted by exp(A/λ)."""
+        """Log-likelihood of logged actions, weighted by exp(A/λ)."""
         if self.weights == "softmax":
             weight = jax.nn.softmax(advantage / self.temperature) * advantage.size
         else:

@@ -12,16 +12,15 @@ from stitchrl.experience import Experience, Transition, draw_rows, transitions_f
 from stitchrl.learner import Learner, Metrics
 from stitchrl.networks import Value
 from stitchrl.policies import Categorical, Gaussian, likelihood_policy
-from stitchrl.returns import Window, lambda_returns, returns_to_go, windows_from
+from stitchrl.returns import (
+    Window,
+    WithReturns,
+    lambda_returns,
+    returns_to_go,
+    windows_from,
+)
 from stitchrl.spaces import Continuous, Discrete, Spec
 from stitchrl.tree import hyperparameters
-
-
-class WithReturns(NamedTuple):
-    """Experience, and what each row's episode still brought."""
-
-    experience: Experience
-    to_go: Float[Array, "size"]  # Discounted.
 
 
 class Rows(NamedTuple):
@@ -47,8 +46,8 @@ class AWR:
     episodes are not joined to good beginnings (it cannot stitch).
 
     Update order: V, whose targets come from the old V where they are TD(λ); then the actor,
-    on returns and values of the new V. The authors' code does the same, but takes hundreds
-    of steps of V, then of the actor, between evaluations of the returns.
+    on returns and values of the new V. The authors' code does the same, but takes 200 to
+    500 steps of V, then 1,000 of the actor, between evaluations of the returns.
     Departures: their data grow, ours are a log. Returns are those that were observed, as in
     their text; with "td_lambda" they are as in their code, cut after `window` rows. There V
     takes their place, at a weight of (γλ)^64 = 2 % of what follows. Advantages are
@@ -65,7 +64,7 @@ class AWR:
     returns: str = "monte_carlo"
     trace_decay: float = 0.95  # λ, of "td_lambda".
     window: int = 64  # Rows that "td_lambda" looks ahead.
-    temperature: float = 1.0  # β, Eq. 9.
+    temperature: float = 1.0  # β
     max_weight: float = 20.0
     standardize: bool = True  # Advantages.
     value_scale: float = 100.0  # V is so many times its network: 1/(1 - γ) in the code.
@@ -106,7 +105,7 @@ class AWR:
         window = None
         if self.returns == "td_lambda":
             window = windows_from(data.experience, rows, self.window)
-        return Rows(transitions_from(data.experience, rows), data.to_go[rows], window)
+        return Rows(transitions_from(data.experience, rows), data.of_return[rows], window)
 
     def update(
         self, state: AWRState, batch: Rows, key: Key[Array, ""]
@@ -139,7 +138,7 @@ class AWR:
         )
 
     def value_loss(self, value: Value, target: Float[Array, "batch"], batch: Transition):
-        """Eq. 8: ½ squared error of V(s) to the returns, both in units of the scale."""
+        """Algorithm 1: ½ squared error of V(s) to the returns, in units of the scale."""
         v = jax.vmap(value)(batch.observation)
         loss = 0.5 * jnp.square(v - target / self.value_scale).mean()
         return loss, {"value/loss": loss, "value/mean": self.value_scale * v.mean()}
@@ -151,7 +150,7 @@ class AWR:
         target: Float[Array, "batch"],
         batch: Transition,
     ):
-        """Eq. 9: log-likelihood of logged actions weighted by exp(advantage / β)."""
+        """Algorithm 1: log-likelihood of logged actions weighted by exp(advantage / β)."""
         advantage = target - self.value_scale * jax.vmap(value)(batch.observation)
         scaled = advantage
         if self.standardize:

@@ -5,14 +5,10 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from stitchrl.algorithms.conservative import (
-    WithReturns,
-    sample_with_returns,
-)
 from stitchrl.algorithms.cql import CQL
 from stitchrl.experience import Experience
 from stitchrl.learner import Metrics
-from stitchrl.returns import returns_to_go
+from stitchrl.returns import WithReturns, returns_to_go, sample_with_returns
 from stitchrl.tree import hyperparameters
 
 
@@ -20,12 +16,13 @@ from stitchrl.tree import hyperparameters
 class CalQL(CQL):
     """CQL that pushes values of the policy's actions no lower than what the log achieved.
 
-    Update order: as CQL.
+    Update order: as CQL; the authors' code takes all steps at once, so that the actor sees
+    the old temperature.
     Departures: as CQL's, and: after a truncation, the least reward of the log (or 0, if
     that is less) is assumed for ever, which is what the authors do where an episode
     succeeds or earns that reward throughout; else they add nothing, or repeat the last
-    reward. The Lagrange form has one weight, theirs a multiplier times a fixed 5. The
-    log-std of their policy starts 1 lower. For AntMaze they use `critic_hidden` of
+    reward. The Lagrange form has one weight, theirs a multiplier, at first e, times a fixed
+    5. The log-std of their policy starts 1 lower. For AntMaze they use `critic_hidden` of
     (256, 256, 256, 256), rewards 10 r - 5, and the Lagrange form with a target gap of .8.
     """
 

@@ -1,4 +1,4 @@
-"""What conservative Q-learning and its variants share: forms, weights, returns, α."""
+"""What conservative Q-learning and its variants share: forms, weights, α."""
 
 from typing import Any, NamedTuple
 
@@ -6,13 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from stitchrl.experience import (
-    Experience,
-    Transition,
-    away_from_bounds,
-    draw_rows,
-    transitions_from,
-)
+from stitchrl.experience import Experience, Transition
 from stitchrl.learner import Metrics
 from stitchrl.networks import Multiplier
 from stitchrl.returns import returns_to_go
@@ -55,29 +49,6 @@ def draw_samples(
         batch.terminated[:, None], batch.observation, batch.next_observation
     )
     return jax.vmap(draw)(batch.observation, following, keys)
-
-
-class WithReturns(NamedTuple):
-    """Experience, and what an algorithm makes of the return-to-go of each row."""
-
-    experience: Experience
-    of_return: Float[Array, "size"]
-
-
-class TransitionWithReturn(NamedTuple):
-    """A transition, and the same of its row; batches carry a leading axis."""
-
-    transition: Transition
-    of_return: Float[Array, "*batch"]
-
-
-def sample_with_returns(
-    data: WithReturns, key: Key[Array, ""], batch_size: int, discount: Scalar
-) -> TransitionWithReturn:
-    """Draw rows as `sample_transitions` does, with what followed each."""
-    rows = draw_rows(data.experience, key, batch_size)
-    batch = transitions_from(data.experience, rows, discount)
-    return TransitionWithReturn(away_from_bounds(batch), data.of_return[rows])
 
 
 def return_weights(experience: Experience) -> Float[Array, "size"]:

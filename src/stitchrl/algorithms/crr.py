@@ -37,8 +37,9 @@ class CRR:
     other's step; every `target_period` updates both targets become copies. So does acme.
     Departures: acme is the reference; the paper's critics are distributional, and its
     policies are wider. The policy is a truncated Gaussian around a tanh, not a tanh of a
-    Gaussian. Acme has no maximum. Of discrete actions, which are ours, both the mean and
-    the maximum over the policy's actions are exact, and so is the target.
+    Gaussian. Acme has no maximum, and acts with the target actor. Of discrete actions,
+    which are ours, both the mean and the maximum over the policy's actions are exact, and
+    so is the target.
     """
 
     actions: ClassVar = (Continuous, Discrete)
@@ -129,7 +130,7 @@ class CRR:
         advantage: Float[Array, "batch"],
         batch: Transition,
     ):
-        """Eq. 1: log-likelihood of logged actions, weighted by f(A), which is given."""
+        """Section 3.2: log-likelihood of logged actions, weighted by the given f(A)."""
         if self.weights == "binary":
             weight = (advantage > 0).astype(jnp.float32)
         else:
@@ -143,7 +144,7 @@ class CRR:
     def critic_loss(
         self, critics: Critics, next_value: Float[Array, "batch"], batch: Transition
     ):
-        """Eq. 2: ½ squared error of Q(s, a) to r + γ Q'(s', a'), a' from the target."""
+        """Section 3.1: ½ squared error of Q to r + γ Q'(s', a'), a' from the target."""
         target = td_target(batch, self.discount, next_value)
         q = jax.vmap(critics)(batch.observation, batch.action)
         loss = 0.5 * ensemble_error(q, target).mean()

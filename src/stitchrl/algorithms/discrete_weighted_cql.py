@@ -10,11 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from stitchrl.algorithms.conservative import (
-    WithReturns,
     imitation_loss,
     push_down,
     return_weights,
-    sample_with_returns,
     unlikeliness,
 )
 from stitchrl.algorithms.discrete_cql import DiscreteCQL, DiscreteCQLState
@@ -22,6 +20,7 @@ from stitchrl.experience import Experience, Transition
 from stitchrl.learner import Learner, Metrics
 from stitchrl.networks import Critics, Multiplier
 from stitchrl.policies import Categorical
+from stitchrl.returns import WithReturns, sample_with_returns
 from stitchrl.spaces import Spec
 from stitchrl.tree import hyperparameters
 

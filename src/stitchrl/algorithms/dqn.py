@@ -1,4 +1,4 @@
-"""DQN (Mnih et al., 2015, Nature 518; arXiv:1312.5602): a control."""
+"""DQN (Mnih et al., 2015, Nature 518; before it arXiv:1312.5602): a control."""
 
 import jax
 from jaxtyping import Array, Float

@@ -19,7 +19,8 @@ class EDAC(SACN):
 
     Update order: as SAC.
     Departures: the directions of all critics are compared, as in the paper; the authors'
-    code compares a random few, as many as an action has numbers, and needs two.
+    code compares a random few, as many as an action has numbers, and needs two; its term is
+    smaller by that share of the critics, at the same η.
     """
 
     diversity_weight: float = 1.0  # η, Eq. 4. The authors: 0.1 to 1000, by task.

@@ -1,7 +1,7 @@
 """Two ways to get a policy from in-sample critics.
 
 Weighting by advantage is Eq. 7 of Kostrikov et al., 2021 (arXiv:2110.06169); ascending Q
-beside a clone is Eq. 5 of Fujimoto and Gu, 2021 (arXiv:2106.06860), in the form called
+beside a clone is Eq. 3 of Fujimoto and Gu, 2021 (arXiv:2106.06860), in the form called
 DDPG+BC by Park et al., 2024 (OGBench; arXiv:2410.20092).
 """
 
@@ -13,11 +13,12 @@ import optax
 from jaxtyping import Array, Float
 
 from stitchrl.algorithms.in_sample import InSample
+from stitchrl.expectations import mean_of
 from stitchrl.experience import Transition
 from stitchrl.learner import Metrics, cosine_decay
 from stitchrl.networks import Critics, Value
 from stitchrl.policies import Categorical, Gaussian
-from stitchrl.spaces import Continuous, Discrete, allowed
+from stitchrl.spaces import Continuous, Discrete
 from stitchrl.tree import hyperparameters
 
 
@@ -37,7 +38,7 @@ class Extracting(InSample):
     extraction: str = "awr"  # Or "ac_bc".
     inverse_temperature: float = 3.0  # β of "awr", Eq. 7.
     max_weight: float = 100.0  # Clip on exp(β A); in the authors' code, not the paper.
-    clone_weight: float = 0.3  # α of "ac_bc"; OGBench: .001 to 1, by task.
+    clone_weight: float = 0.3  # α of "ac_bc"; OGBench, whose std is 1: .003 to 1.
     total_updates: float = 1e6  # The actor's learning rate falls to 0 by then, as a cosine.
 
     @property
@@ -83,10 +84,8 @@ def value_of_mode(actor: Gaussian, critics: Critics, observation: Any) -> Float[
 
 def mean_value(actor: Categorical, critics: Critics, observation: Any) -> Float[Array, ""]:
     """Σ π(a|s) min Q(s, a), exactly; what is forbidden counts for nothing."""
-    probability = jax.nn.softmax(actor.logits.row(observation))
     q = critics.row(observation).min(axis=0)
-    q = jnp.where(allowed(observation), q, 0.0)  # -inf times a probability of 0 is nan.
-    return (probability * q).sum()
+    return mean_of(q, jnp.exp(actor.log_probs(observation)))
 
 
 VALUE_OF = {Gaussian: value_of_mode, Categorical: mean_value}

@@ -41,15 +41,15 @@ class OneStep:
 
     Update order: the model of the behavior and the critics, neither seeing the other's
     step; the actor on both as they are then; the target critics in the first of every
-    `target_period` updates.
+    `target_period` updates (the authors: in the last).
     Departures: the authors take 500,000 updates of the behavior, then 2 million of the
     critics, then 100,000 of the actor, which starts as the behavior. Here all learn in
     every update: neither of the first two sees the actor, so that they become the same, and
     the actor follows them. One critic, as in their default; of two, the smaller counts for
     targets and actor. Log-stds do not depend on the observation. All policies draw from
-    truncated Gaussians. "easy_bcq" has a mode: its draws there are always the same ones.
-    Of discrete actions, which are ours, all expectations and the best of N are exact. Where
-    an episode was cut, the last row teaches the critics nothing.
+    truncated Gaussians; theirs are clipped. "easy_bcq" has a mode: its draws there are
+    always the same ones. Of discrete actions, which are ours, all expectations and the best
+    of N are exact. Where an episode was cut, the last row teaches the critics nothing.
     """
 
     actions: ClassVar = (Continuous, Discrete)
@@ -136,7 +136,7 @@ class OneStep:
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
     def exponential_loss(self, actor, behavior, critics, batch: Transition, key):
-        """Log-likelihood of logged actions weighted by exp(A / temperature).
+        """Log-likelihood of logged actions weighted by exp(inverse temperature · A).
 
         A is Q less its mean over actions of the behavior.
         """

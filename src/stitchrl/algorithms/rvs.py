@@ -4,7 +4,7 @@ Also known as upside-down or reward-conditioned reinforcement learning.
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ class RvS(BC):
     The Gaussian's mean is a tanh. Discrete actions with a mask are ours.
     """
 
-    needs = ("returns", "rewards")
+    needs: ClassVar = ("returns", "rewards")
 
     target_quantile: float = 0.9  # Of ω over the rows of the log.
     learning_rate: float = 1e-3

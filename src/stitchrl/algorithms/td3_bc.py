@@ -18,17 +18,18 @@ class TD3BC(TD3):
     """TD3 whose actor also regresses to the logged action.
 
     Update order: as TD3. The authors' code does the same.
-    Departures: none; observations are normalized by the run, for every algorithm alike.
+    Departures: mean |Q| is of the policy's actions, as in the authors' code, where Eq. 5
+    has logged ones; observations are normalized by the run, for every algorithm alike.
     """
 
     is_control: ClassVar = False
 
-    q_weight: float = 2.5  # α, Eq. 5.
+    q_weight: float = 2.5  # α, Eq. 5
 
     def actor_loss(
         self, actor: Deterministic, critics: Critics, batch: Transition
     ) -> tuple[jax.Array, Metrics]:
-        """Eq. 5: maximize α Q / mean |Q| while regressing to the logged action."""
+        """Eqs. 3 and 5: maximize α Q / mean |Q| while regressing to the logged action."""
         action = jax.vmap(actor.mode)(batch.observation)
         q = jax.vmap(critics)(batch.observation, action)[:, 0]
         scale = jax.lax.stop_gradient(self.q_weight / jnp.abs(q).mean())

@@ -11,10 +11,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.conservative import (
     FORMS,
-    WithReturns,
     imitation_loss,
     return_weights,
-    sample_with_returns,
     unlikeliness,
 )
 from stitchrl.algorithms.cql import CQL, CQLState
@@ -23,6 +21,7 @@ from stitchrl.experience import Experience
 from stitchrl.learner import Learner, Metrics
 from stitchrl.networks import Critics, Multiplier
 from stitchrl.policies import SquashedGaussian
+from stitchrl.returns import WithReturns, sample_with_returns
 from stitchrl.spaces import Spec
 from stitchrl.tree import hyperparameters
 

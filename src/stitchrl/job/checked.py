@@ -10,7 +10,7 @@ from stitchrl.evaluation.judge import estimand_discount
 from stitchrl.evaluation.requests import Request
 from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.job.external import external_request
-from stitchrl.needs import met_by
+from stitchrl.needs import left_out, met_by
 from stitchrl.plan import Plan
 from stitchrl.rewards import RewardTransform
 from stitchrl.validation import errors, validate
@@ -36,9 +36,11 @@ def checked(plan: Plan, dataset: Dataset) -> Checked:
         dataset = replace(dataset, horizon=plan.horizon)
     findings = validate(dataset)
     _require_no_errors(findings, plan)
-    plan = plan.resolved(dataset.spec, met_by(dataset))
+    met = met_by(dataset)
+    plan = plan.resolved(dataset.spec, met)
     if plan.algorithms:
-        RewardTransform.named(plan.reward or "raw", dataset)
+        findings = [*findings, *left_out(dataset.spec, met)]
+        RewardTransform.named(plan.reward, dataset)
         plan.sampling.of(dataset)
     cut = _monte_carlo(plan, dataset)
     _require_no_errors(cut, plan)

@@ -61,7 +61,7 @@ def train_all(
 ) -> Trained:
     """Train every member of the plan and rank their policies on the selection split."""
     normalizer = normalizer_of(plan, splits.train)
-    reward = RewardTransform.named(plan.reward or "raw", splits.train)
+    reward = RewardTransform.named(plan.reward, splits.train)
     sampled = plan.sampling.of(splits.train)
     experience = Experience.of(
         splits.train, normalizer, reward, weight=sampled.weight, n_steps=plan.n_steps

@@ -42,9 +42,7 @@ def presets_of(algorithm: str) -> dict[str, Preset]:
 
 def families() -> list[str]:
     """Every name that a preset can be chosen by."""
-    files = resources.files(__name__).iterdir()
-    names = (file.name.removesuffix(".toml") for file in files if ".toml" in file.name)
-    return sorted({family for name in names for family in presets_of(name)})
+    return sorted({family for name in _files() for family in presets_of(name)})
 
 
 def chosen(family: str, algorithms: list[str]) -> dict[str, Preset]:

@@ -16,7 +16,7 @@ from stitchrl.spaces import Continuous, Discrete
 from stitchrl.train import Run, advance, keys_of, prepare
 
 KINDS = {"continuous": Continuous, "discrete": Discrete, "masked": Discrete}
-STEPS = 4  # Updates of a whole run: two chunks of two.
+STEPS = 20  # Updates of a whole run: two chunks of ten.
 
 
 def quick_options() -> dict[str, Any] | None:
@@ -81,6 +81,7 @@ class Subject:
         self._many = jax.jit(many, compiler_options=quickly)
         self._half = jax.jit(partial(advance, steps=STEPS // 2), compiler_options=quickly)
         self._whole = jax.jit(self._count_and_advance, compiler_options=quickly)
+        self._drawn = jax.jit(_drawn, compiler_options=quickly)
         self.act = jax.jit(self._act, compiler_options=quickly)
 
     def _count_and_advance(self, algorithm: Any, data: Any, run: Run):
@@ -141,8 +142,7 @@ class Subject:
 
     def inputs(self, algorithm: Any, run: Run, step: int) -> tuple[Any, Any, Any, Any]:
         """What `many` takes for update number `step` of this member."""
-        sample_key, update_key = keys_of(run.key, step)
-        batch = algorithm.sample(self.data, sample_key)
+        batch, update_key = self._drawn(algorithm, self.data, run.key, step)
         return algorithm, run.state, batch, update_key
 
     @cached_property
@@ -159,3 +159,9 @@ class Subject:
         }
         other = {name: 0.5 * value + 1e-3 for name, value in floats.items()}
         return dataclasses.replace(self.algorithm, **other)
+
+
+def _drawn(algorithm: Any, data: Any, key: Key[Array, ""], step: Any) -> tuple[Any, Any]:
+    """The batch of an update and the key that is left for it."""
+    sample_key, update_key = keys_of(key, step)
+    return algorithm.sample(data, sample_key), update_key

@@ -1,8 +1,10 @@
 """Packages that make data: found only when needed, and pinned, for simulators differ."""
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
+import io
 import platform
 from collections.abc import Iterable
 from types import ModuleType
@@ -40,8 +42,12 @@ def require(packages: Iterable[str], purpose: str) -> None:
 
 
 def module(name: str) -> ModuleType:
-    """An imported module of one of these packages. Call `require` first."""
-    return importlib.import_module(name)
+    """An imported module of one of these packages. Call `require` first.
+
+    Notices that they print at import, about environments not used here, are not shown.
+    """
+    with contextlib.redirect_stderr(io.StringIO()):
+        return importlib.import_module(name)
 
 
 def described(packages: Iterable[str]) -> str:

@@ -159,7 +159,7 @@ class Material:
         splits = self.results.splits
         if splits is None or not self.plan.algorithms:
             return RewardTransform()
-        return RewardTransform.named(self.plan.reward or "raw", splits.train)
+        return RewardTransform.named(self.plan.reward, splits.train)
 
     def own_estimate(self, candidate: Candidate) -> float | None:
         """What its learner believes at the estimand's discount, if that is finite."""
