@@ -34,6 +34,7 @@ class Log(NamedTuple):
     width: int  # Of each hidden layer; how many there are is the algorithm's own.
     seeds: int
     episodes: int = 0  # Of each scoring, of at most 1,000 steps; 0: the truth is exact.
+    reward: str | None = None  # As all algorithms see it; None: as their presets say.
 
 
 LOGS = [
@@ -42,7 +43,8 @@ LOGS = [
     Log("hopper-medium-zoo-v0", "locomotion", 20_000, 256, 3, 10),
     Log("hopper-replay-zoo-v0", "locomotion", 20_000, 256, 3, 10),
     Log("hopper-expert-zoo-v0", "locomotion", 20_000, 256, 3, 10),
-    Log("icu-sepsis", "none", 20_000, 64, 5),
+    # One reward of 0 or 1 an episode is too small for temperatures and weights as published.
+    Log("icu-sepsis", "none", 20_000, 64, 5, reward="scale=100"),
 ]
 CONTINUOUS = """
     bc filtered_bc rvs awac one_step iql xql cql td3_bc rebrac td3 sac
@@ -83,6 +85,7 @@ def setting(log: Log, name: str, dataset: Dataset) -> Setting:
     options = {**preset.hyperparameters, "batch_size": BATCH}
     options["hidden"] = [log.width] * len(find(name, kind)().hidden)
     options |= FEW_ACTIONS.get(log.name.partition("-")[0], {}).get(name, {})
+    reward = log.reward or preset.reward
     plan = Plan(
         log=log.name,
         algorithms={name: {key: [value] for key, value in options.items()}},
@@ -97,10 +100,10 @@ def setting(log: Log, name: str, dataset: Dataset) -> Setting:
         normalizer=(
             Normalizer.fit(dataset) if preset.normalize else Normalizer.identity(width)
         ),
-        reward=RewardTransform.named(preset.reward, dataset),
+        reward=RewardTransform.named(reward, dataset),
         described={
             "source": preset.source,
-            "reward": preset.reward,
+            "reward": reward,
             "normalize": preset.normalize,
             **{field: plain(value) for field, value in vars(member.algorithm).items()},
         },

@@ -14,7 +14,7 @@ from stitchrl.networks import MLP, Critic, Critics, Linear
 from stitchrl.policies import SquashedGaussian
 from stitchrl.spaces import Continuous, Spec
 from stitchrl.testing import small_log
-from stitchrl.testing.subject import Subject
+from stitchrl.testing.subject import STEPS, Subject
 
 KEY = jax.random.key(1)
 
@@ -88,11 +88,12 @@ def test_the_weight_moves_only_when_its_rate_is_not_zero():
     assert fixed.state.weight.network() == pytest.approx(5.0, rel=1e-6)
     moving = dataclasses.replace(tiny, weight_learning_rate=1e-2)
     risen, _ = subject.whole(moving, subject.first)
-    # Four steps of Adam of .01 each, upwards: the gap is above .5.
-    assert risen.state.weight.network.log == pytest.approx(np.log(5) + 0.04, abs=1e-3)
+    # Steps of Adam of .01 each, upwards: the gap is above .5.
+    moved = 0.01 * STEPS
+    assert risen.state.weight.network.log == pytest.approx(np.log(5) + moved, rel=1e-3)
     slack = dataclasses.replace(moving, target_gap=100.0)
     fallen, _ = subject.whole(slack, subject.first)
-    assert fallen.state.weight.network.log == pytest.approx(np.log(5) - 0.04, abs=1e-3)
+    assert fallen.state.weight.network.log == pytest.approx(np.log(5) - moved, rel=1e-3)
 
 
 def test_while_cloning_the_actor_does_not_hear_the_critics():
@@ -100,7 +101,7 @@ def test_while_cloning_the_actor_does_not_hear_the_critics():
     subject = Subject(tiny, "continuous")
     louder = jax.tree.map(lambda x: 10 * x, subject.first.state.critics)
     heard = subject.first._replace(state=subject.first.state._replace(critics=louder))
-    for cloning, is_same in ((4.0, True), (3.0, False)):
+    for cloning, is_same in ((float(STEPS), True), (STEPS - 1.0, False)):
         algorithm = dataclasses.replace(tiny, cloning_updates=cloning)
         actors = [
             subject.whole(algorithm, run)[0].state.actor.network
