@@ -38,8 +38,8 @@ class Log(NamedTuple):
 
 
 LOGS = [
-    Log("pointmaze-medium", "maze2d", 30_000, 64, 3, 20),
-    Log("pointmaze-large", "maze2d", 30_000, 64, 3, 20),
+    Log("pointmaze-medium", "maze2d", 100_000, 64, 3, 20),
+    Log("pointmaze-large", "maze2d", 100_000, 64, 3, 20),
     Log("hopper-medium-zoo-v0", "locomotion", 20_000, 256, 3, 10),
     Log("hopper-replay-zoo-v0", "locomotion", 20_000, 256, 3, 10),
     Log("hopper-expert-zoo-v0", "locomotion", 20_000, 256, 3, 10),
