@@ -1,9 +1,9 @@
 """The scores of d3rlpy beside ours: same log, same updates, same rollouts.
 
-Ours are the cells of `scores.py` (the policy after the last update); run that first. For
-d3rlpy a unit trains in an environment of its own, on arrays as our learner saw them, and
-its policy's layers are scored by the same rollouts. A cell (log, algorithm, seed) is a JSON
-file in results/peer/: an interrupted bench goes on where it stopped. Intervals are
+Logs, settings and scoring are those of `scores.py`, with fewer updates on the maze. For
+d3rlpy a run trains in an environment of its own, on arrays as our learner sees them, and
+its policy's layers are scored by our rollouts. A cell (side, log, algorithm, seed) is a
+JSON file in results/peer/: an interrupted bench goes on where it stopped. Intervals are
 Welch's, of the difference of means over seeds. Writes results/peer.json.
 """
 
@@ -16,137 +16,176 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-import numpy as np
 import scores
 import scores_task as task
 from record import RESULTS, row, save
-from scipy import stats
 
-from stitchrl import artifacts
-from stitchrl.candidates import Candidate
-from stitchrl.experience import Experience
-from stitchrl.networks import MLP, Linear
-from stitchrl.policies import Deterministic, Normalized
+from stitchrl import devices
+
+devices.prepare(threads=1, host_devices=1)
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from scipy import stats  # noqa: E402
+
+from stitchrl import artifacts  # noqa: E402
+from stitchrl.candidates import Candidate  # noqa: E402
+from stitchrl.experience import Experience  # noqa: E402
+from stitchrl.networks import MLP, Linear  # noqa: E402
+from stitchrl.policies import Deterministic, Normalized  # noqa: E402
+from stitchrl.train import train  # noqa: E402
 
 HERE = Path(__file__).parent
 CELLS = RESULTS / "peer"
 THEIR_PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
+UPDATES = {"pointmaze-medium": 50_000, "hopper-medium-zoo-v0": 20_000}
 COMPARED = {
     "pointmaze-medium": ("bc", "td3_bc", "iql", "cql"),
     "hopper-medium-zoo-v0": ("bc", "td3_bc", "iql"),
 }
-UNITS = [
-    (log, name, seed)
-    for log in task.LOGS
-    for name in COMPARED.get(log.name, ())
+SIDES = ("stitchrl", "d3rlpy")
+
+
+class Cell(NamedTuple):
+    """One run."""
+
+    side: str
+    log: task.Log
+    name: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        return CELLS / f"{self.side},{self.log.name},{self.name},{self.seed}.json"
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was run, with as many updates."""
+        return scores.is_kept(self.path, self.log.updates)
+
+
+LOGS = [log._replace(updates=UPDATES[log.name]) for log in task.LOGS if log.name in UPDATES]
+EVERY = [
+    Cell(side, log, name, seed)
+    for log in LOGS
+    for name in COMPARED[log.name]
     for seed in range(log.seeds)
+    for side in SIDES
 ]
 
 
-def path_of(log: task.Log, name: str, seed: int) -> Path:
-    return CELLS / f"{log.name},{name},{seed}.json"
+def ours(cell: Cell, setting: task.Setting, experience: Experience) -> Any:
+    """Our policy after all updates."""
+    algorithm, key = setting.algorithm, jax.random.key(cell.seed)
+    state, _ = train(algorithm, experience, key, steps=cell.log.updates)
+    return algorithm.policy(state)
+
+
+def theirs(cell: Cell, setting: task.Setting, experience: Experience) -> Deterministic:
+    """d3rlpy's policy, as a network of ours."""
+    with tempfile.TemporaryDirectory() as place:
+        arrays, policy = Path(place) / "log.npz", Path(place) / "policy.npz"
+        save_arrays(experience, arrays)
+        script = [THEIR_PYTHON, HERE / "peer_d3rlpy.py", cell.name, arrays]
+        numbers = [json.dumps(setting.described), cell.log.updates, cell.seed]
+        subprocess.run(
+            [*map(str, [*script, *numbers, policy])],
+            env=os.environ | task.ONE_THREAD,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        return policy_from(policy)
 
 
 def save_arrays(experience: Experience, path: Path) -> None:
     """What our learner sees: scaled observations and actions, transformed rewards."""
     columns = experience.transitions
-    ends = np.asarray(experience.episode_end)
+    terminated = np.asarray(columns.terminated)
     np.savez(
         path,
         observation=np.asarray(columns.observation),
         action=np.asarray(columns.action),
         reward=np.asarray(columns.reward),
-        terminated=np.asarray(columns.terminated),
-        truncated=ends & ~np.asarray(columns.terminated),
+        terminated=terminated,
+        truncated=np.asarray(experience.episode_end) & ~terminated,
     )
 
 
 def policy_from(path: Path) -> Deterministic:
-    """d3rlpy's policy in our terms, after a check that it decides the same."""
+    """The saved layers, after a check that they decide as d3rlpy did."""
     with np.load(path) as saved:
         count = sum(name.startswith("weight") for name in saved)
-        layers = [Linear(saved[f"weight{i}"], saved[f"bias{i}"]) for i in range(count)]
+        layers = [
+            Linear(jnp.asarray(saved[f"weight{i}"]), jnp.asarray(saved[f"bias{i}"]))
+            for i in range(count)
+        ]
         policy = Deterministic(MLP(tuple(layers)))
-        found = np.stack([policy.mode(jnp.asarray(x)) for x in saved["observation"]])
+        found = jax.vmap(policy.mode)(jnp.asarray(saved["observation"]))
         np.testing.assert_allclose(found, saved["action"], atol=1e-5)
     return policy
 
 
-def work(unit: tuple[task.Log, str, int]) -> None:
-    """Train d3rlpy, score its policy, write the cell."""
-    log, name, seed = unit
-    dataset = task.load(log)
-    setting = task.setting(log, name, dataset)
+def work(cell: Cell) -> None:
+    """Train, score, write the cell."""
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as place:
-        arrays, saved = Path(place) / "log.npz", Path(place) / "policy.npz"
-        save_arrays(Experience.of(dataset, setting.normalizer, setting.reward), arrays)
-        script = [str(THEIR_PYTHON), str(HERE / "peer_d3rlpy.py"), name, str(arrays)]
-        numbers = [json.dumps(setting.described), str(log.updates), str(seed)]
-        subprocess.run(
-            [*script, *numbers, str(saved)],
-            env=os.environ | task.ONE_THREAD,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        policy = Normalized(policy_from(saved), setting.normalizer)
-    cell = {
-        "log": log.name,
-        "algorithm": name,
-        "seed": seed,
-        "updates": log.updates,
-        "score": task.score(log, Candidate(name, "policy", "mode", policy), seed),
-    }
-    artifacts.save_json(path_of(*unit), cell)
-    seconds = time.monotonic() - begun
-    print(f"{log.name} {name} seed {seed}: {seconds:.0f} s", flush=True)
+    dataset = task.load(cell.log)
+    setting = task.setting(cell.log, cell.name, dataset)
+    experience = Experience.of(dataset, setting.normalizer, setting.reward)
+    learn = {"stitchrl": ours, "d3rlpy": theirs}[cell.side]
+    policy = Normalized(learn(cell, setting, experience), setting.normalizer)
+    score = task.score(cell.log, Candidate(cell.name, "policy", "mode", policy), cell.seed)
+    artifacts.save_json(
+        cell.path,
+        {
+            "side": cell.side,
+            "log": cell.log.name,
+            "algorithm": cell.name,
+            "seed": cell.seed,
+            "updates": cell.log.updates,
+            "settings": setting.described,
+            "score": score,
+        },
+    )
+    print(f"{cell.path.stem}: {score:.1f}, {time.monotonic() - begun:.0f} s", flush=True)
 
 
 def rows_of(log: task.Log, name: str) -> list[dict[str, Any]]:
-    """Means of both sides, and what ours is more, with its interval."""
-    places = [
-        (scores.cell_path(log.name, name, seed), path_of(log, name, seed))
-        for seed in range(log.seeds)
-    ]
-    if not all(ours.is_file() and theirs.is_file() for ours, theirs in places):
+    """Both means with extremes, and how much higher ours is; [] while cells lack."""
+    cells = [c for c in EVERY if (c.log.name, c.name) == (log.name, name)]
+    if not all(cell.is_kept for cell in cells):
         return []
-    ours = np.array([json.loads(path.read_text())["scores"][-1] for path, _ in places])
-    theirs = np.array([json.loads(path.read_text())["score"] for _, path in places])
-    found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
-    both = [
+    found = {
+        side: [json.loads(c.path.read_text())["score"] for c in cells if c.side == side]
+        for side in SIDES
+    }
+    rows = [
         row(
             f"{log.name}/{name}/{side}",
-            float(values.mean()),
+            float(np.mean(found[side])),
             unit="score",
-            n=len(values),
-            low=float(values.min()),
-            high=float(values.max()),
+            n=log.seeds,
+            low=min(found[side]),
+            high=max(found[side]),
         )
-        for side, values in (("stitchrl", ours), ("d3rlpy", theirs))
+        for side in SIDES
     ]
-    difference = row(
-        f"{log.name}/{name}/difference",
-        float(ours.mean() - theirs.mean()),
-        unit="score",
-        n=len(ours),
-        low=float(found.low),
-        high=float(found.high),
-    )
-    return [*both, difference]
+    test = stats.ttest_ind(found["stitchrl"], found["d3rlpy"], equal_var=False)
+    low, high = map(float, test.confidence_interval())
+    more = rows[0]["value"] - rows[1]["value"]
+    figure = f"{log.name}/{name}/difference"
+    return [*rows, row(figure, more, unit="score", n=log.seeds, low=low, high=high)]
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    ours, theirs, difference = rows
-    log, name, _ = ours["figure"].split("/")
-    verdict = "better" if difference["low"] > 0 else "equal within the interval"
-    verdict = "WORSE" if difference["high"] < 0 else verdict
+    mine, peer, more = rows
+    log, name, _ = mine["figure"].split("/")
+    verdict = "better" if more["low"] > 0 else "worse" if more["high"] < 0 else ""
     print(
-        f"{log:22}{name:8}{ours['value']:8.1f}{theirs['value']:8.1f}"
-        f"{difference['value']:+8.1f} [{difference['low']:+.1f}, {difference['high']:+.1f}]"
-        f"  {verdict}"
+        f"{log:22}{name:8}{mine['value']:9.1f}{peer['value']:9.1f}{more['value']:+9.1f}"
+        f" [{more['low']:+.1f}, {more['high']:+.1f}] {verdict}"
     )
 
 
@@ -157,31 +196,26 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     CELLS.mkdir(parents=True, exist_ok=True)
-    units = [
-        unit
-        for unit in UNITS
+    left = [
+        cell
+        for cell in EVERY
         if not options.table
-        and (options.fresh or not path_of(*unit).is_file())
-        and (not options.only or {unit[0].name, unit[1]} & {*options.only})
+        and (options.fresh or not cell.is_kept)
+        and (not options.only or {cell.log.name, cell.name} & {*options.only})
     ]
+    for log in LOGS:
+        if any(cell.log is log for cell in left):
+            task.load(log)  # Made once, before threads share it.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(work, units))
-    compared = [
-        rows_of(log, name) for log in task.LOGS for name in COMPARED.get(log.name, ())
-    ]
-    print(f"{'log':22}{'':8}{'stitchrl':>8}{'d3rlpy':>8}{'more':>8}")
-    for rows in compared:
-        if rows:
-            show(rows)
-    save(
-        "peer",
-        [line for rows in compared for line in rows],
-        command="make bench-peer",
-        settings={"peer": "d3rlpy 2.8.1, torch 2.13.0"},
-    )
-    sys.exit(
-        0 if all(compared) else "Some cells are missing: make bench-scores bench-peer."
-    )
+        list(pool.map(work, left))
+    compared = [rows_of(log, name) for log in LOGS for name in COMPARED[log.name]]
+    print(f"{'log':22}{'':8}{'stitchrl':>9}{'d3rlpy':>9}{'more':>9}")
+    for rows in filter(None, compared):
+        show(rows)
+    flat = [line for rows in compared for line in rows]
+    peer = {"d3rlpy": "2.8.1", "torch": "2.13.0"}
+    save("peer", flat, command="make bench-peer", peer=peer, updates=UPDATES)
+    sys.exit(0 if all(compared) else "Some cells are missing; run the bench again.")
 
 
 if __name__ == "__main__":

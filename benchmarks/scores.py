@@ -30,6 +30,11 @@ def cell_path(log: str, name: str, seed: int) -> Path:
     return CELLS / f"{log},{name},{seed}.json"
 
 
+def is_kept(path: Path, updates: int) -> bool:
+    """Whether this cell was run, with so many updates."""
+    return path.is_file() and json.loads(path.read_text())["updates"] == updates
+
+
 def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[int]]]:
     """Units of work with the seeds that have no cell yet, logs in turn."""
     for log in task.LOGS:
@@ -37,7 +42,12 @@ def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[
             if only and log.name not in only and name not in only:
                 continue
             seeds = range(log.seeds)
-            left = [s for s in seeds if fresh or not cell_path(log.name, name, s).is_file()]
+            paths = [cell_path(log.name, name, seed) for seed in seeds]
+            left = [
+                seed
+                for seed, path in zip(seeds, paths)
+                if fresh or not is_kept(path, log.updates)
+            ]
             if left:
                 yield log, name, left
 
@@ -73,7 +83,8 @@ def rows_of(log: task.Log) -> list[dict[str, Any]]:
     rows = []
     for name in task.algorithms(log):
         found = [cell_path(log.name, name, seed) for seed in range(log.seeds)]
-        cells = [json.loads(path.read_text()) for path in found if path.is_file()]
+        kept = [path for path in found if is_kept(path, log.updates)]
+        cells = [json.loads(path.read_text()) for path in kept]
         if not cells:
             continue
         # One row a seed: the scores of its checkpoints, and FQE of the last.

@@ -43,7 +43,7 @@ LOGS = [
     Log("hopper-medium-zoo-v0", "locomotion", 20_000, 256, 3, 10),
     Log("hopper-replay-zoo-v0", "locomotion", 20_000, 256, 3, 10),
     Log("hopper-expert-zoo-v0", "locomotion", 20_000, 256, 3, 10),
-    # One reward of 0 or 1 an episode is too small for temperatures and weights as published.
+    # A reward of 0 or 1 an episode is too small for temperatures and weights as published.
     Log("icu-sepsis", "none", 20_000, 64, 5, reward="scale=100"),
 ]
 CONTINUOUS = """
