@@ -3,8 +3,9 @@
     python benchmarks/overestimation.py [--seeds 20]
 
 Expected, and fixed before the first run: double DQN waits in s1, which was never logged and
-would cost 100, in at least 18 of 20 seeds; IQL, CQL and BCQ never do. Ends with status 1 if
-it is otherwise. A cell per algorithm is kept in .bench/overestimation.
+would cost 100, in at least 18 of 20 seeds; IQL, CQL and BCQ never do; and so with 20 other
+seeds ("again"). Ends with status 1 if it is otherwise. A cell per algorithm is kept in
+.bench/overestimation.
 
 One setting was changed after the first run, in which CQL waited in 2 of 20 seeds at α = 1.
 That is the authors' value for rewards within ±1. The penalty is linear in Q and the squared
@@ -13,13 +14,14 @@ error is not: rewards up to 10 need α = 10 for the same balance. Both are recor
 
 import argparse
 import sys
+from itertools import product
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from record import row, save
-from seeds import cell, make, states_of
+from seeds import KEYS, cell, make, states_of
 
 from stitchrl.problems.bandits import (
     DISCOUNT,
@@ -46,7 +48,7 @@ UNSCALED = "cql_unscaled"  # CQL at α = 1.
 ALSO = (UNSCALED, "one_step")  # Recorded; nothing is expected of them.
 
 
-def find(name: str, seeds: int) -> dict[str, list] | None:
+def find(name: str, seeds: int, key: int) -> dict[str, list] | None:
     """In s1: each seed's action, and what its critics promise for it."""
     dataset, here = overestimation_bandit(), jnp.asarray(FEATURES[0], jnp.float32)
     settings = SETTINGS | OTHERS.get(name, {})
@@ -58,7 +60,7 @@ def find(name: str, seeds: int) -> dict[str, list] | None:
         action = algorithm.policy(state).mode(here)
         return action, algorithm.action_value(state)(here, action).min()
 
-    states = states_of(algorithm, dataset, seeds=seeds, steps=STEPS)
+    states = states_of(algorithm, dataset, key=key, seeds=seeds, steps=STEPS)
     action, value = jax.vmap(in_first)(states)
     return {"action": np.asarray(action).tolist(), "value": np.asarray(value).tolist()}
 
@@ -68,8 +70,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20)
     seeds = parser.parse_args().seeds
     rows, waits = [], {}
-    for name in (CONTROL, *CAREFUL, *ALSO):
-        work = lambda name=name: find(name, seeds)  # noqa: E731
+    for base, (suffix, key) in product((CONTROL, *CAREFUL, *ALSO), KEYS.items()):
+        work = lambda base=base, key=key: find(base, seeds, key)  # noqa: E731
+        name = base + suffix
         found = cell("overestimation", f"{name}-{seeds}", work)
         if found is None:
             continue
@@ -94,8 +97,9 @@ def main() -> int:
         rows,
         command=" ".join(["make bench-overestimation", *sys.argv[1:]]),
     )
-    careful = sum(waits.get(name, 0) for name in CAREFUL)
-    return 0 if waits[CONTROL] >= LEAST * seeds and careful == 0 else 1
+    careful = sum(waits[name + suffix] for name in CAREFUL for suffix in KEYS)
+    fooled = min(waits[CONTROL + suffix] for suffix in KEYS)
+    return 0 if fooled >= LEAST * seeds and careful == 0 else 1
 
 
 if __name__ == "__main__":

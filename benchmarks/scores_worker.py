@@ -35,6 +35,7 @@ def unit(log: task.Log, name: str, seeds: list[int], cells: Path) -> None:
     algorithm, every = setting.algorithm, log.updates // task.CHECKPOINTS
     data = prepare(algorithm, experience)
     for seed in seeds:
+        spent = time.process_time()
         run, scores, training = start(algorithm, experience, jax.random.key(seed)), [], []
         for _ in range(task.CHECKPOINTS):
             begun = time.monotonic()
@@ -53,6 +54,7 @@ def unit(log: task.Log, name: str, seeds: list[int], cells: Path) -> None:
             "scores": scores,
             "fqe": offline_value(dataset, candidate),
             "seconds_per_update": min(training[1:]) / every,
+            "core_seconds": time.process_time() - spent,
         }
         artifacts.save_json(cells / f"{log.name},{name},{seed}.json", cell)
 

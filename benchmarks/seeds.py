@@ -30,11 +30,15 @@ def make(name: str, dataset: Dataset, settings: Mapping[str, Any]) -> Any:
     return cls(**{key: value for key, value in settings.items() if key in fields})
 
 
-def states_of(algorithm: Any, dataset: Dataset, *, seeds: int, steps: int) -> Any:
+# Settings were mended on the seeds of the first key; the second shows others once.
+KEYS = {"": 0, "_again": 1}
+
+
+def states_of(algorithm: Any, dataset: Dataset, *, key: int, seeds: int, steps: int) -> Any:
     """What each seed has learned, with a leading axis."""
     experience = Experience.of(dataset)
     runs = jax.jit(jax.vmap(lambda key: train(algorithm, experience, key, steps)[0]))
-    return jax.device_get(runs(jax.random.split(jax.random.key(0), seeds)))
+    return jax.device_get(runs(jax.random.split(jax.random.key(key), seeds)))
 
 
 def cell(bench: str, name: str, work: Callable[[], Any]) -> Any:
