@@ -4,13 +4,17 @@ Saves the layers of the policy's mode, which is tanh of a network for all four a
 """
 
 import argparse
+import contextlib
+import io
 import json
 from pathlib import Path
 from typing import Any
 
-import d3rlpy
 import numpy as np
 import torch
+
+with contextlib.redirect_stderr(io.StringIO()):  # It imports gym, which says it is old.
+    import d3rlpy
 
 
 def config(name: str, settings: dict[str, Any], updates: int) -> Any:
