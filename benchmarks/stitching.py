@@ -17,8 +17,9 @@ On the plane two settings were changed after first runs of 10,000 updates, in wh
 the graph's inverse temperature of 10) reached in 9 of 20 seeds and TD3+BC in 8. Averages of
 weighed neighbors ask for about 30 (tests/problems/test_stitching_plane.py), which alone
 changed nothing; and few rows show the turn, so that it takes 30,000 updates. One-step RL
-with the graph's reverse KL reached in 0 of 20 seeds (at .02 and .002 in 0 of 4): its model of
-the behavior is one Gaussian where two ways cross. It clones by exp(30 A) there, as IQL does.
+with the graph's reverse KL reached in 0 of 20 seeds (at .02 and .002 in 0 of 4): its model
+of the behavior is one Gaussian where two ways cross. It clones by exp(30 A) there, as IQL
+does.
 """
 
 import argparse
