@@ -37,7 +37,7 @@ bench-scores: ## Every algorithm and its controls on logs whose truth is known; 
 	@.ci/set-up .venv-zoo zoo
 	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
 
-bench-peer: ## The scores of d3rlpy on the same logs; after bench-scores; hours.
+bench-peer: ## The scores of d3rlpy on two of these logs; hours.
 	@.ci/set-up .venv-zoo zoo
 	@.ci/set-up .venv-bench bench
 	@.venv-zoo/bin/python benchmarks/peer.py $(ARGS)

@@ -28,11 +28,9 @@ def kinds_of_all() -> list[tuple[str, str]]:
 
 
 def all_checks() -> list:
-    """Masked actions are discrete ones and more: what holds for them holds for both."""
     return [
         pytest.param(check, id=f"{name} {check.name}")
         for name, kind in kinds_of_all()
-        if kind != "discrete"
         for cls in [ALGORITHMS[name][KINDS[kind]]]
         for check in checks_of(cls(**tiny(cls)), kinds=[kind])
     ]
