@@ -48,13 +48,11 @@ UNSCALED = "cql_unscaled"  # CQL at α = 1.
 ALSO = (UNSCALED, "one_step")  # Recorded; nothing is expected of them.
 
 
-def find(name: str, seeds: int, key: int) -> dict[str, list] | None:
+def find(name: str, seeds: int, key: int) -> dict[str, list]:
     """In s1: each seed's action, and what its critics promise for it."""
     dataset, here = overestimation_bandit(), jnp.asarray(FEATURES[0], jnp.float32)
     settings = SETTINGS | OTHERS.get(name, {})
     algorithm = make("cql" if name == UNSCALED else name, dataset, settings)
-    if algorithm is None:
-        return None
 
     def in_first(state: Any) -> Any:
         action = algorithm.policy(state).mode(here)
@@ -74,8 +72,6 @@ def main() -> int:
         work = lambda base=base, key=key: find(base, seeds, key)  # noqa: E731
         name = base + suffix
         found = cell("overestimation", f"{name}-{seeds}", work)
-        if found is None:
-            continue
         waits[name] = found["action"].count(WAIT)
         left = found["action"].count(LEFT)
         times = [value / LEFT_VALUE for value in found["value"]]

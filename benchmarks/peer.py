@@ -7,7 +7,6 @@ JSON file in results/peer/: an interrupted bench goes on where it stopped. Inter
 Welch's, of the difference of means over seeds. Writes results/peer.json.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -100,6 +99,14 @@ def theirs(cell: Cell, setting: task.Setting, experience: Experience) -> Determi
         return policy_from(policy)
 
 
+def their_versions() -> dict[str, str]:
+    """What is installed where d3rlpy trains."""
+    names = ("d3rlpy", "torch")
+    code = f"import importlib.metadata as m; print(*map(m.version, {names}))"
+    said = subprocess.check_output([str(THEIR_PYTHON), "-c", code], text=True)
+    return dict(zip(names, said.split(), strict=True))
+
+
 def save_arrays(experience: Experience, path: Path) -> None:
     """What our learner sees: scaled observations and actions, transformed rewards."""
     columns = experience.transitions
@@ -190,11 +197,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fresh", action="store_true", help="train everything again")
-    parser.add_argument("--only", nargs="*", default=[], help="names of logs or algorithms")
-    parser.add_argument("--table", action="store_true", help="train nothing")
-    options = parser.parse_args()
+    options = scores.options_of(__doc__)
     CELLS.mkdir(parents=True, exist_ok=True)
     left = [
         cell
@@ -213,8 +216,7 @@ def main() -> None:
     for rows in filter(None, compared):
         show(rows)
     flat = [line for rows in compared for line in rows]
-    peer = {"d3rlpy": "2.8.1", "torch": "2.13.0"}
-    save("peer", flat, command="make bench-peer", peer=peer, updates=UPDATES)
+    save("peer", flat, command="make bench-peer", peer=their_versions(), updates=UPDATES)
     sys.exit(0 if all(compared) else "Some cells are missing; run the bench again.")
 
 

@@ -122,12 +122,17 @@ def show(log: task.Log, rows: list[dict[str, Any]]) -> None:
             print(f"{name:14}" + "".join(f"{text:>22}" for text in shown))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def options_of(description: str | None) -> argparse.Namespace:
+    """What a bench of cells is asked for."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--fresh", action="store_true", help="train everything again")
     parser.add_argument("--only", nargs="*", default=[], help="names of logs or algorithms")
     parser.add_argument("--table", action="store_true", help="train nothing")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = options_of(__doc__)
     CELLS.mkdir(parents=True, exist_ok=True)
     units = [] if options.table else [*missing(options.fresh, options.only)]
     for log in task.LOGS:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from stitchrl import artifacts
-from stitchrl.algorithms import ALGORITHMS
+from stitchrl.algorithms import find
 from stitchrl.dataset import Dataset
 from stitchrl.experience import Experience
 from stitchrl.train import train
@@ -18,14 +18,8 @@ CELLS = Path(__file__).parents[1] / ".bench"
 
 
 def make(name: str, dataset: Dataset, settings: Mapping[str, Any]) -> Any:
-    """The algorithm of this name with those of the settings that it has.
-
-    None, and a line that says so, if there is no such algorithm for these actions.
-    """
-    cls = ALGORITHMS.get(name, {}).get(type(dataset.spec.action))
-    if cls is None:
-        print(f"{name}: not here, left out.")
-        return None
+    """The algorithm of this name with those of the settings that it has."""
+    cls = find(name, dataset.spec.action)
     fields = {field.name for field in dataclasses.fields(cls)}
     return cls(**{key: value for key, value in settings.items() if key in fields})
 
@@ -42,15 +36,9 @@ def states_of(algorithm: Any, dataset: Dataset, *, key: int, seeds: int, steps: 
 
 
 def cell(bench: str, name: str, work: Callable[[], Any]) -> Any:
-    """What this unit of work found, from the last run if it got that far.
-
-    None, if there was nothing to do, is not kept: there may be something another time.
-    """
+    """What this unit of work found, from the last run if it got that far."""
     path = CELLS / bench / f"{name}.json"
     if not path.is_file():
-        found = work()
-        if found is None:
-            return None
         path.parent.mkdir(parents=True, exist_ok=True)
-        artifacts.save_json(path, found)
+        artifacts.save_json(path, work())
     return json.loads(path.read_text())

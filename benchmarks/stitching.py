@@ -59,25 +59,21 @@ PLANE_OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
-def on_graph(name: str, seeds: int, key: int) -> list[float] | None:
+def on_graph(name: str, seeds: int, key: int) -> list[float]:
     """1 for every seed that reaches s9, else 0."""
     dataset = stitching.log()
     algorithm = make(name, dataset, stitching.SMALL | stitching.SETTINGS.get(name, {}))
-    if algorithm is None:
-        return None
     states = states_of(algorithm, dataset, key=key, seeds=seeds, steps=stitching.STEPS)
     seen = jnp.asarray(stitching.FEATURES, jnp.float32)
     acts = jax.vmap(lambda state: jax.vmap(algorithm.policy(state).mode)(seen))(states)
     return [float(stitching.reaches(action)) for action in np.asarray(acts)]
 
 
-def on_plane(name: str, seeds: int, key: int) -> list[float] | None:
+def on_plane(name: str, seeds: int, key: int) -> list[float]:
     """For every seed the share of starts that arrive."""
     dataset = stitching_plane.log(seed=0)
     settings = PLANE_SETTINGS | stitching.SETTINGS.get(name, {})
     algorithm = make(name, dataset, settings | PLANE_OTHERS.get(name, {}))
-    if algorithm is None:
-        return None
     states = states_of(algorithm, dataset, key=key, seeds=seeds, steps=PLANE_STEPS)
     act = jax.jit(lambda state, seen: jax.vmap(algorithm.policy(state).mode)(seen))
 
@@ -88,7 +84,7 @@ def on_plane(name: str, seeds: int, key: int) -> list[float] | None:
 
 
 def rows_of(
-    find: Callable[[str, int, int], list[float] | None],
+    find: Callable[[str, int, int], list[float]],
     names: tuple[str, ...],
     prefix: str,
     seeds: int,
@@ -97,8 +93,6 @@ def rows_of(
     for name, (suffix, key) in product(names, KEYS.items()):
         work = lambda name=name, key=key: find(name, seeds, key)  # noqa: E731
         found = cell("stitching", f"{prefix}{name}{suffix}-{seeds}", work)
-        if found is None:
-            continue
         reached = sum(share > 0.5 for share in found)
         figure = f"{prefix}{name}_reach{suffix}"
         rows[name + suffix] = row(

@@ -53,28 +53,27 @@ def served(names: Iterable[str], spec: Spec, met: Collection[str]) -> list[str]:
     return [name for name in fit if not unmet(ALGORITHMS[name][kind], met)]
 
 
+def lack(name: str, spec: Spec, met: Collection[str]) -> str | None:
+    """What `name` needs and does not get, and what fits instead; None if it gets all."""
+    missing = unmet(find(name, spec.action), met)
+    if not missing:
+        return None
+    needed = " and ".join(NEEDS[need][0] for need in missing)
+    found = "; ".join(NEEDS[need][1] for need in missing)
+    able = ", ".join(served(ALGORITHMS, spec, met))
+    return (
+        f"'{name}' cannot learn from this log. It needs {needed}, but {found}. "
+        f"Algorithms that fit: {able}."
+    )
+
+
 def left_out(spec: Spec, met: Collection[str]) -> list[Finding]:
     """Notes on the usual algorithms that a log without these needs cannot serve."""
-    kind = type(spec.action)
-    found = []
-    for name in USUAL[kind]:
-        for need in unmet(ALGORITHMS[name][kind], met):
-            what, instead = NEEDS[need]
-            message = (
-                f"'{name}' cannot learn from this log: it needs {what}, but {instead}."
-            )
-            found.append(Finding("LEFT_OUT", Severity.NOTE, message, "The others can."))
-    return found
+    lacks = (lack(name, spec, met) for name in USUAL[type(spec.action)])
+    return [Finding("LEFT_OUT", Severity.NOTE, said, "") for said in lacks if said]
 
 
 def require_met(name: str, spec: Spec, met: Collection[str]) -> None:
     """Raise `ValueError` saying what `name` needs, and which algorithms can do without."""
-    missing = unmet(find(name, spec.action), met)
-    if missing:
-        needed = " and ".join(NEEDS[need][0] for need in missing)
-        found = "; ".join(NEEDS[need][1] for need in missing)
-        able = ", ".join(served(ALGORITHMS, spec, met))
-        raise ValueError(
-            f"'{name}' cannot learn from this log. It needs {needed}, but {found}. "
-            f"Algorithms that fit: {able}."
-        )
+    if said := lack(name, spec, met):
+        raise ValueError(said)
