@@ -62,8 +62,8 @@ class Cell(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether it was run, with as many updates."""
-        return scores.is_kept(self.path, self.log.updates)
+        """Whether it was run as it would be now."""
+        return scores.is_kept(self.path, self.log, self.name)
 
 
 LOGS = [log._replace(updates=UPDATES[log.name]) for log in task.LOGS if log.name in UPDATES]

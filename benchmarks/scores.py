@@ -30,9 +30,12 @@ def cell_path(log: str, name: str, seed: int) -> Path:
     return CELLS / f"{log},{name},{seed}.json"
 
 
-def is_kept(path: Path, updates: int) -> bool:
-    """Whether this cell was run, with so many updates."""
-    return path.is_file() and json.loads(path.read_text())["updates"] == updates
+def is_kept(path: Path, log: task.Log, name: str) -> bool:
+    """Whether this cell was run as it would be now: same updates, same settings."""
+    if not path.is_file():
+        return False
+    cell, now = json.loads(path.read_text()), task.setting(log, name, task.load(log))
+    return (cell["updates"], cell["settings"]) == (log.updates, now.described)
 
 
 def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[int]]]:
@@ -46,7 +49,7 @@ def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[
             left = [
                 seed
                 for seed, path in zip(seeds, paths)
-                if fresh or not is_kept(path, log.updates)
+                if fresh or not is_kept(path, log, name)
             ]
             if left:
                 yield log, name, left
@@ -83,7 +86,7 @@ def rows_of(log: task.Log) -> list[dict[str, Any]]:
     rows = []
     for name in task.algorithms(log):
         found = [cell_path(log.name, name, seed) for seed in range(log.seeds)]
-        kept = [path for path in found if is_kept(path, log.updates)]
+        kept = [path for path in found if is_kept(path, log, name)]
         cells = [json.loads(path.read_text()) for path in kept]
         if not cells:
             continue
