@@ -8,34 +8,16 @@ Welch's, of the difference of means over seeds. Writes results/peer.json.
 """
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import scores
 import scores_task as task
 from record import RESULTS, row, save
-
-from stitchrl import devices
-
-devices.prepare(threads=1, host_devices=1)
-
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-from scipy import stats  # noqa: E402
-
-from stitchrl import artifacts  # noqa: E402
-from stitchrl.candidates import Candidate  # noqa: E402
-from stitchrl.experience import Experience  # noqa: E402
-from stitchrl.networks import MLP, Linear  # noqa: E402
-from stitchrl.policies import Deterministic, Normalized  # noqa: E402
-from stitchrl.train import train  # noqa: E402
+from scipy import stats
 
 HERE = Path(__file__).parent
 CELLS = RESULTS / "peer"
@@ -46,57 +28,44 @@ COMPARED = {
     "hopper-medium-zoo-v0": ("bc", "td3_bc", "iql"),
 }
 SIDES = ("stitchrl", "d3rlpy")
+LOGS = [log._replace(updates=UPDATES[log.name]) for log in task.LOGS if log.name in UPDATES]
 
 
-class Cell(NamedTuple):
-    """One run."""
+class Runs(NamedTuple):
+    """One side's runs of an algorithm on a log, one cell a seed."""
 
     side: str
     log: task.Log
     name: str
-    seed: int
 
-    @property
-    def path(self) -> Path:
-        return CELLS / f"{self.side},{self.log.name},{self.name},{self.seed}.json"
+    def path(self, seed: int) -> Path:
+        return CELLS / f"{self.side},{self.log.name},{self.name},{seed}.json"
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether it was run as it would be now."""
-        return scores.is_kept(self.path, self.log, self.name)
+    def lacks(self, *, fresh: bool = False) -> list[int]:
+        """Seeds that were not run as they would be now."""
+        task.load(self.log)  # Made once, before processes share it.
+        return [
+            seed
+            for seed in range(self.log.seeds)
+            if fresh or not scores.is_kept(self.path(seed), self.log, self.name)
+        ]
+
+    def scores(self) -> list[float]:
+        paths = map(self.path, range(self.log.seeds))
+        return [json.loads(path.read_text())["score"] for path in paths]
 
 
-LOGS = [log._replace(updates=UPDATES[log.name]) for log in task.LOGS if log.name in UPDATES]
 EVERY = [
-    Cell(side, log, name, seed)
-    for log in LOGS
-    for name in COMPARED[log.name]
-    for seed in range(log.seeds)
-    for side in SIDES
+    Runs(side, log, name) for log in LOGS for name in COMPARED[log.name] for side in SIDES
 ]
 
 
-def ours(cell: Cell, setting: task.Setting, experience: Experience) -> Any:
-    """Our policy after all updates."""
-    algorithm, key = setting.algorithm, jax.random.key(cell.seed)
-    state, _ = train(algorithm, experience, key, steps=cell.log.updates)
-    return algorithm.policy(state)
-
-
-def theirs(cell: Cell, setting: task.Setting, experience: Experience) -> Deterministic:
-    """d3rlpy's policy, as a network of ours."""
-    with tempfile.TemporaryDirectory() as place:
-        arrays, policy = Path(place) / "log.npz", Path(place) / "policy.npz"
-        save_arrays(experience, arrays)
-        script = [THEIR_PYTHON, HERE / "peer_d3rlpy.py", cell.name, arrays]
-        numbers = [json.dumps(setting.described), cell.log.updates, cell.seed]
-        subprocess.run(
-            [*map(str, [*script, *numbers, policy])],
-            env=os.environ | task.ONE_THREAD,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        return policy_from(policy)
+def work(unit: tuple[Runs, list[int]]) -> bool:
+    """Train and score these seeds in a process of their own."""
+    runs, seeds = unit
+    script = [sys.executable, str(HERE / "peer_worker.py")]
+    what = [runs.side, runs.log.name, runs.name, *map(str, seeds)]
+    return subprocess.run([*script, *what], env=scores.one_thread()).returncode == 0
 
 
 def their_versions() -> dict[str, str]:
@@ -107,67 +76,12 @@ def their_versions() -> dict[str, str]:
     return dict(zip(names, said.split(), strict=True))
 
 
-def save_arrays(experience: Experience, path: Path) -> None:
-    """What our learner sees: scaled observations and actions, transformed rewards."""
-    columns = experience.transitions
-    terminated = np.asarray(columns.terminated)
-    np.savez(
-        path,
-        observation=np.asarray(columns.observation),
-        action=np.asarray(columns.action),
-        reward=np.asarray(columns.reward),
-        terminated=terminated,
-        truncated=np.asarray(experience.episode_end) & ~terminated,
-    )
-
-
-def policy_from(path: Path) -> Deterministic:
-    """The saved layers, after a check that they decide as d3rlpy did."""
-    with np.load(path) as saved:
-        count = sum(name.startswith("weight") for name in saved)
-        layers = [
-            Linear(jnp.asarray(saved[f"weight{i}"]), jnp.asarray(saved[f"bias{i}"]))
-            for i in range(count)
-        ]
-        policy = Deterministic(MLP(tuple(layers)))
-        found = jax.vmap(policy.mode)(jnp.asarray(saved["observation"]))
-        np.testing.assert_allclose(found, saved["action"], atol=1e-5)
-    return policy
-
-
-def work(cell: Cell) -> None:
-    """Train, score, write the cell."""
-    begun = time.monotonic()
-    dataset = task.load(cell.log)
-    setting = task.setting(cell.log, cell.name, dataset)
-    experience = Experience.of(dataset, setting.normalizer, setting.reward)
-    learn = {"stitchrl": ours, "d3rlpy": theirs}[cell.side]
-    policy = Normalized(learn(cell, setting, experience), setting.normalizer)
-    score = task.score(cell.log, Candidate(cell.name, "policy", "mode", policy), cell.seed)
-    artifacts.save_json(
-        cell.path,
-        {
-            "side": cell.side,
-            "log": cell.log.name,
-            "algorithm": cell.name,
-            "seed": cell.seed,
-            "updates": cell.log.updates,
-            "settings": setting.described,
-            "score": score,
-        },
-    )
-    print(f"{cell.path.stem}: {score:.1f}, {time.monotonic() - begun:.0f} s", flush=True)
-
-
 def rows_of(log: task.Log, name: str) -> list[dict[str, Any]]:
     """Both means with extremes, and how much higher ours is; [] while cells lack."""
-    cells = [c for c in EVERY if (c.log.name, c.name) == (log.name, name)]
-    if not all(cell.is_kept for cell in cells):
+    sides = [Runs(side, log, name) for side in SIDES]
+    if any(runs.lacks() for runs in sides):
         return []
-    found = {
-        side: [json.loads(c.path.read_text())["score"] for c in cells if c.side == side]
-        for side in SIDES
-    }
+    found = {runs.side: runs.scores() for runs in sides}
     rows = [
         row(
             f"{log.name}/{name}/{side}",
@@ -199,25 +113,23 @@ def show(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     options = scores.options_of(__doc__)
     CELLS.mkdir(parents=True, exist_ok=True)
-    left = [
-        cell
-        for cell in EVERY
+    units = [
+        (runs, seeds)
+        for runs in EVERY
         if not options.table
-        and (options.fresh or not cell.is_kept)
-        and (not options.only or {cell.log.name, cell.name} & {*options.only})
+        and (not options.only or {runs.log.name, runs.name} & {*options.only})
+        and (seeds := runs.lacks(fresh=options.fresh))
     ]
-    for log in LOGS:
-        if any(cell.log is log for cell in left):
-            task.load(log)  # Made once, before threads share it.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(work, left))
+    with scores.threads_on_cpus() as pool:
+        well = [*pool.map(work, units)]
     compared = [rows_of(log, name) for log in LOGS for name in COMPARED[log.name]]
     print(f"{'log':22}{'':8}{'stitchrl':>9}{'d3rlpy':>9}{'more':>9}")
     for rows in filter(None, compared):
         show(rows)
     flat = [line for rows in compared for line in rows]
     save("peer", flat, command="make bench-peer", peer=their_versions(), updates=UPDATES)
-    sys.exit(0 if all(compared) else "Some cells are missing; run the bench again.")
+    whole = all(well) and all(compared)
+    sys.exit(0 if whole else "Some cells are missing; run the bench again.")
 
 
 if __name__ == "__main__":

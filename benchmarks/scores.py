@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[
         for name in task.algorithms(log):
             if only and log.name not in only and name not in only:
                 continue
+            task.load(log)  # Made once, before processes share it.
             seeds = range(log.seeds)
             paths = [cell_path(log.name, name, seed) for seed in seeds]
             left = [
@@ -55,12 +57,17 @@ def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[
                 yield log, name, left
 
 
+def one_thread() -> dict[str, str]:
+    """The environment of a process that computes on one core."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def work(unit: tuple[task.Log, str, list[int]]) -> bool:
     log, name, seeds = unit
     begun = time.monotonic()
     script = [sys.executable, str(HERE / "scores_worker.py")]
     arguments = [log.name, name, str(CELLS), *map(str, seeds)]
-    finished = subprocess.run([*script, *arguments], env=os.environ | task.ONE_THREAD)
+    finished = subprocess.run([*script, *arguments], env=one_thread())
     seconds = time.monotonic() - begun
     said = "" if finished.returncode == 0 else f" FAILED ({finished.returncode})"
     print(f"{log.name} {name} seeds {seeds}: {seconds:.0f} s{said}", flush=True)
@@ -125,6 +132,16 @@ def show(log: task.Log, rows: list[dict[str, Any]]) -> None:
             print(f"{name:14}" + "".join(f"{text:>22}" for text in shown))
 
 
+def threads_on_cpus() -> ThreadPoolExecutor:
+    """As many threads as CPUs: each, and every process it starts, has one to itself."""
+    cpus = SimpleQueue()
+    for cpu in os.sched_getaffinity(0):
+        cpus.put({cpu})
+    return ThreadPoolExecutor(
+        cpus.qsize(), initializer=lambda: os.sched_setaffinity(0, cpus.get())
+    )
+
+
 def options_of(description: str | None) -> argparse.Namespace:
     """What a bench of cells is asked for."""
     parser = argparse.ArgumentParser(description=description)
@@ -138,10 +155,7 @@ def main() -> None:
     options = options_of(__doc__)
     CELLS.mkdir(parents=True, exist_ok=True)
     units = [] if options.table else [*missing(options.fresh, options.only)]
-    for log in task.LOGS:
-        if any(unit[0] is log for unit in units):
-            task.load(log)  # Made once, before processes share it.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threads_on_cpus() as pool:
         well = [*pool.map(work, units)]
     rows = []
     for log in task.LOGS:

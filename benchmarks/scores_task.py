@@ -18,7 +18,6 @@ from stitchrl.presets import Preset, presets_of
 from stitchrl.rewards import RewardTransform
 
 MADE = Path(__file__).parents[1] / ".bench" / "zoo"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 CHECKPOINTS = 5  # Scored after each fifth of a run; "best" is the best of them.
 BATCH = 256
 DISCOUNT = 0.99  # Of training everywhere, and of FQE where the process goes on.

@@ -61,7 +61,10 @@ def _use_threads(count: int) -> None:
             f"threads = {count}, but this process may use {len(allowed)} CPUs. Ask for at "
             "most that many, or allow it more (taskset, container limits)."
         )
-    os.sched_setaffinity(0, allowed[:count])  # JAX makes one thread for each.
+    # Not always the first: processes side by side would all wait for the same CPUs.
+    first = os.getpid() % len(allowed)
+    chosen = (allowed * 2)[first : first + count]
+    os.sched_setaffinity(0, chosen)  # JAX makes one thread for each.
 
 
 def _use_host_devices(count: int) -> None:
