@@ -1,7 +1,8 @@
 """What `scores.py` runs: logs, equal budgets, algorithms, and where settings come from.
 
 Every algorithm gets the same number of updates, the same batch and the same sizes of hidden
-layers on a log; its other settings are its preset for the family, or its defaults.
+layers on a log; its other settings are its preset for the family, or its defaults, but for
+CHANGES.
 """
 
 from functools import cache
@@ -51,7 +52,21 @@ CONTINUOUS = """
 DISCRETE = """
     bc filtered_bc rvs awac crr one_step iql xql cql bcq bcq_iql brac dqn double_dqn
 """.split()
-FEW_ACTIONS = {"hopper": {"cql": {"action_samples": 4}}}  # Of CQL, to save hours.
+
+
+class Change(NamedTuple):
+    """What an algorithm gets on some logs in place of its preset's; README.md says why."""
+
+    hyperparameters: dict[str, Any]
+    reward: str | None = None
+
+
+CHANGES = {  # By what the names of logs begin with.
+    ("hopper", "cql"): Change({"action_samples": 4}),
+    ("pointmaze", "cql"): Change(
+        {"action_samples": 4, "actor_learning_rate": 3e-4}, reward="scale=100"
+    ),
+}
 
 
 class Setting(NamedTuple):
@@ -83,8 +98,9 @@ def setting(log: Log, name: str, dataset: Dataset) -> Setting:
     preset = presets_of(name).get(log.family, Preset(source="the class's defaults"))
     options = {**preset.hyperparameters, "batch_size": BATCH}
     options["hidden"] = [log.width] * len(find(name, kind)().hidden)
-    options |= FEW_ACTIONS.get(log.name.partition("-")[0], {}).get(name, {})
-    reward = log.reward or preset.reward
+    change = CHANGES.get((log.name.partition("-")[0], name), Change({}))
+    options |= change.hyperparameters
+    reward = log.reward or change.reward or preset.reward
     plan = Plan(
         log=log.name,
         algorithms={name: {key: [value] for key, value in options.items()}},
