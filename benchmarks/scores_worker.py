@@ -16,6 +16,7 @@ from stitchrl import devices
 devices.prepare(threads=1, host_devices=1)
 
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 
 from stitchrl import artifacts  # noqa: E402
 from stitchrl.candidates import Candidate, as_exported  # noqa: E402
@@ -45,6 +46,9 @@ def unit(log: task.Log, name: str, seeds: list[int], cells: Path) -> None:
             policy, act = as_exported(policy, setting.normalizer)
             candidate = Candidate(name, "policy", act, policy)
             scores.append(task.score(log, candidate, seed))
+        fqe = offline_value(dataset, candidate)
+        if not np.isfinite([*scores, fqe]).all():
+            raise FloatingPointError(f"{log.name} {name} {seed}: {scores}, FQE {fqe}.")
         cell = {
             "log": log.name,
             "algorithm": name,
@@ -52,7 +56,7 @@ def unit(log: task.Log, name: str, seeds: list[int], cells: Path) -> None:
             "updates": log.updates,
             "settings": setting.described,
             "scores": scores,
-            "fqe": offline_value(dataset, candidate),
+            "fqe": fqe,
             "seconds_per_update": min(training[1:]) / every,
             "core_seconds": time.process_time() - spent,
         }
