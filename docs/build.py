@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import jax
 from stitchrl.algorithms import ALGORITHMS, is_control
 from stitchrl.experience import Experience
 from stitchrl.learner import Learner
+from stitchrl.plan import run_lengths
 from stitchrl.spaces import Continuous
 from stitchrl.testing import small_log
 from stitchrl.train import prepare
@@ -27,7 +29,7 @@ TABLE = PAGES / "README.md"
 KIND = {True: "continuous", False: "discrete"}
 NEED = {
     "rewards": "rewards that differ",
-    "returns": "returns of whole episodes",
+    "returns": "episodes whose returns differ",
     "next_action": "the next logged action",
 }
 HEAD = """# Algorithms
@@ -119,15 +121,16 @@ def said(cls: type, word: str) -> str:
     text = " ".join(paragraphs(cls))
     ends = "|".join(other for other in ("Update order", "Departures") if other != word)
     found = re.search(rf"{word}: (.*?)(?= (?:{ends}): |$)", text)[1]
-    return found[0].upper() + found[1:]
+    found = found.partition(" Raises `")[0]
+    return found[0].upper() + found[1:] if found[0].isascii() else found
 
 
 ALWAYS = """### True of every algorithm
 
-No algorithm is believed without its control: filtered cloning and cloning are trained
-beside it on the same log. One recorded object transforms rewards for learning, and values
-are told in the log's own units. Defaults are the authors' published values; what differs is
-above."""
+Where nothing else is asked for, cloning, filtered cloning and a control are trained beside
+it on the same log; with `--algorithms`, name them too. One recorded object transforms
+rewards for learning, and values are told in the log's own units. Defaults are the authors'
+published values; what differs is above."""
 COMMON = {
     "learning_rate": "Adam's.",
     "batch_size": "Rows of an update.",
@@ -148,8 +151,18 @@ def settings(cls: type) -> str:
     for field in dataclasses.fields(cls):
         value = field.default
         shown = f"{value:g}" if isinstance(value, float) else str(value)
-        lines.append(f"| `{field.name}` | {shown} | {comments.get(field.name, '')} |")
+        what = " ".join(explained(cls, field.name, comments.get(field.name, "")))
+        lines.append(f"| `{field.name}` | {shown} | {what} |")
     return "\n".join(lines)
+
+
+def explained(cls: type, field: str, comment: str) -> Iterator[str]:
+    """The comment on a field, the words it can be, and who sets it in a run."""
+    yield comment.replace("|", "\\|")
+    if field in getattr(cls, "choices", {}):
+        yield f"One of {', '.join(f'`{word}`' for word in cls.choices[field])}."
+    if field in run_lengths(cls, 1):
+        yield "`stitchrl run` fits it to its length, `plan.run_lengths` does so in Python."
 
 
 def facts(name: str) -> str:

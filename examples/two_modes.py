@@ -12,9 +12,8 @@ from stitchrl.train import train
 
 SIZES = {"hidden": (32, 32), "batch_size": 128}
 SIZES |= {"learning_rate": 3e-3, "actor_learning_rate": 3e-3}
-problem = TwoModes(
-    center=0.6, spread=0.08, gain=0.02
-)  # The right habit pays a little more.
+# The right habit pays a little more: too little for reverse KL to cross over to it.
+problem = TwoModes(center=0.6, spread=0.08, gain=0.02)
 log = problem.log(512, seed=0)
 action = jnp.linspace(-0.999, 0.999, 800)[:, None]
 

@@ -58,6 +58,12 @@ def test_what_is_asked_for_wins():
     assert {one.inverse_temperature for one in found} == {10.0}
 
 
+def test_a_preset_for_other_actions_is_named():
+    said = "Preset 'antmaze' of 'cql' is for other actions than this log's: it sets"
+    with pytest.raises(ValueError, match=said):
+        plan(algorithms={"cql": {}}, preset="antmaze").resolved(DISCRETE)
+
+
 def test_without_a_preset_rewards_are_raw_and_observations_scaled():
     resolved = plan(algorithms={"iql": {}}).resolved(CONTINUOUS)
     assert (resolved.reward, resolved.normalize) == ("raw", True)

@@ -38,7 +38,7 @@ def shares(weight: np.ndarray, by: np.ndarray) -> dict[str, float]:
 
 
 def test_without_a_wish_rows_count_alike_or_as_the_log_says():
-    assert Sampling().of(log()) == (None, ())
+    assert Sampling().of(log()) == (None, (), False)
     np.testing.assert_array_equal(Sampling().of(log(weight=WEIGHT)).weight, WEIGHT)
     assert Sampling(weighted=False).of(log(weight=WEIGHT)).weight is None
 
@@ -88,9 +88,18 @@ def test_bins_that_ties_leave_empty_get_nothing():
     reward[11] = 1.0
     found = Sampling(by="return").of(log(reward=reward))
     assert [one.episodes for one in found.strata] == [0, 0, 0, 6]
+    (note,) = balanced(found)
+    assert "from 1 strata" in note.message and "'4' (12 rows of 6 episodes)" in note.message
     two = Sampling(by="return").of(log(reward=(EPISODE >= 3) * 1.0))
     held = [one.share for one in two.strata if one.episodes]
     assert held == [pytest.approx(1 / len(held))] * len(held) and len(held) >= 2
+
+
+def test_balance_and_weights_are_both_said():
+    (note,) = balanced(Sampling(by="source").of(log(weight=WEIGHT)))
+    assert "within each by the log's column of weights" in note.message
+    (note,) = balanced(Sampling(by="source").of(log()))
+    assert "column of weights" not in note.message
 
 
 def test_a_stratum_that_weighs_nothing_leaves_its_share_to_the_others():

@@ -158,6 +158,12 @@ def test_what_rests_on_refused_weights_is_not_computed():
     assert unknown(decide(replace(GOOD, refusals=(values,)))) == {"AGREEMENT", "POINTS"}
 
 
+def test_what_the_log_lacks_comes_before_what_a_fit_lacks():
+    values = Refusal("QSANE", "Not settled.", "Fit for longer.")
+    verdict = decide(replace(GOOD, refusals=(values, REFUSAL)))
+    assert verdict.sentence == REFUSAL.message and verdict.remedy == REFUSAL.remedy
+
+
 @pytest.mark.parametrize(("size", "shown"), [(203.4652, "ESS"), (7.0, "ESS_LOW")])
 def test_of_two_checks_of_one_number_the_stricter_failing_one_is_shown(size, shown):
     reasons = decide(replace(GOOD, effective_size=size)).reasons

@@ -88,7 +88,14 @@ class Plan(BaseModel):
         found = {} if self.preset is None else chosen(self.preset, [*grids])
         for name, preset in found.items():
             published = {key: [value] for key, value in preset.hyperparameters.items()}
-            grid = typed_grid(name, published, find(name, spec.action))
+            cls = find(name, spec.action)
+            if strange := {*published} - {field.name for field in dataclasses.fields(cls)}:
+                raise ValueError(
+                    f"Preset '{self.preset}' of '{name}' is for other actions than this "
+                    f"log's: it sets {min(strange)}, which {cls.__name__} does not have. "
+                    "Leave --preset out."
+                )
+            grid = typed_grid(name, published, cls)
             grids[name] = grid | grids[name]
         seen = {
             "reward": self._seen("reward", found, "raw"),
@@ -134,21 +141,31 @@ def members(plan: Plan, spec: Spec) -> list[MemberPlan]:
     found: list[MemberPlan] = []
     for name, grid in plan.algorithms.items():
         cls = find(name, spec.action)
-        fields = {field.name for field in dataclasses.fields(cls)}
         varied = tuple(key for key, choices in grid.items() if len(choices) > 1)
         for options in combinations(grid):
             values: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in options.items()
             }
-            if "total_updates" in fields:
-                values.setdefault("total_updates", float(plan.updates))
-            for key, share in getattr(cls, "shares_of_run", {}).items():
-                values.setdefault(key, min(share * plan.updates, getattr(cls, key)))
+            values = run_lengths(cls, plan.updates) | values
             for offset in range(plan.seeds):
                 algorithm, seed = cls(**values), plan.seed + offset
                 number = len(found)
                 found.append(MemberPlan(number, name, algorithm, seed, options, varied))
+    return found
+
+
+def run_lengths(cls: type, updates: int) -> dict[str, float]:
+    """The hyper-parameters that count updates, for a run of so many.
+
+    A learning rate falls until its end; what the authors do in the first updates takes its
+    share of a shorter run. A class's own defaults are of the authors' runs, and
+    `stitchrl.train` takes them as they are: in Python say `CQL(**run_lengths(CQL, 2_000))`.
+    """
+    fields = {field.name for field in dataclasses.fields(cls)}
+    found = {"total_updates": float(updates)} if "total_updates" in fields else {}
+    for key, share in getattr(cls, "shares_of_run", {}).items():
+        found[key] = min(share * updates, getattr(cls, key))
     return found
 
 

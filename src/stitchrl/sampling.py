@@ -24,6 +24,7 @@ class Sampled(NamedTuple):
 
     weight: np.ndarray | None  # float64 (size,); None: every row counts as any other.
     strata: tuple[Stratum, ...]
+    is_weighed: bool = False  # Within strata, by the log's column.
 
 
 class Sampling(BaseModel):
@@ -81,7 +82,7 @@ class Sampling(BaseModel):
             )
             for index, name in enumerate(names)
         ]
-        return Sampled(weight * factor[stratum], tuple(strata))
+        return Sampled(weight * factor[stratum], tuple(strata), is_weighed)
 
     def _strata(self, dataset: Dataset) -> tuple[list[str], np.ndarray]:
         """Names, and the number of each row's stratum."""
@@ -136,13 +137,15 @@ def balanced(sampled: Sampled) -> list[Finding]:
         f"'{one.name}' ({one.rows:,} rows of {one.episodes:,} episodes) {one.share:.1%} "
         f"instead of {one.before:.1%}"
         for one in sampled.strata
+        if one.rows  # Where many returns are equal, some quarters are empty.
     ]
+    within = "; within each by the log's column of weights" if sampled.is_weighed else ""
     return [
         Finding(
             "BALANCED",
             Severity.NOTE,
             f"Learning drew its rows from {len(parts)} strata of the training split in "
-            f"these shares: {', '.join(parts)}.",
+            f"these shares: {', '.join(parts)}{within}.",
             "Judging counts every row alike.",
             count=sum(one.rows for one in sampled.strata),
         )

@@ -166,6 +166,14 @@ def test_hyperparameters_must_be_frozen():
         check_algorithm(NoDataclass())
 
 
+def test_a_subclass_needs_a_mark_of_its_own():
+    class Unmarked(BC):
+        pass
+
+    with pytest.raises(AssertionError, match="Unmarked must be a frozen dataclass"):
+        check_algorithm(Unmarked(**TINY))
+
+
 def test_the_kinds_of_actions_must_be_declared():
     with pytest.raises(AssertionError, match="must say which actions it can use"):
         check_algorithm(object())

@@ -43,6 +43,12 @@ def test_nothing_is_overwritten(tmp_path):
     assert out.read_text() == "mine"
 
 
+def test_only_a_parquet_file_is_written(tmp_path):
+    result = call("zoo", "make", "icu-sepsis", "--out", tmp_path / "log.csv")
+    assert result.exit_code == 2 and "end in .parquet" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_directory_is_named_before_anything_is_made(tmp_path):
     result = call("zoo", "make", "icu-sepsis", "--out", tmp_path / "no" / "log.parquet")
     assert result.exit_code == 2 and "there is no directory" in result.stderr

@@ -247,7 +247,7 @@ def test_a_number_of_a_mixture_stands_under_its_name(icu):
     chosen = Recommendation(Decision.CANNOT_SAY, None, verdict, "")
     said = build(replace(results, recommendation=chosen)).decide.headline
     label = report.policy(mixed.evidence.name).label
-    assert f"Already of {label} this holds: Importance weights average 0.4." in said
+    assert f"Even {label} cannot be judged: Importance weights average 0.4." in said
 
 
 def test_refusals_of_every_policy_are_those_of_the_run():

@@ -26,7 +26,7 @@ class CalQL(CQL):
     (256, 256, 256, 256), rewards 10 r - 5, and the Lagrange form with a target gap of .8.
     """
 
-    needs: ClassVar = ("returns",)
+    needs: ClassVar = ("rewards", "returns")
     choices: ClassVar = {"form": ("entropy",)}  # Else nothing of π is pushed down.
     prepared_by: ClassVar = ("discount",)
     shares_of_run: ClassVar = {}

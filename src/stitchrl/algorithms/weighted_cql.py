@@ -63,7 +63,7 @@ class WeightedCQL(CQL):
     pessimism. There are no settings but CQL's.
     """
 
-    needs: ClassVar = ("returns",)
+    needs: ClassVar = ("rewards", "returns")
     choices: ClassVar = {"form": FORMS, "actor_term": ("none", "bc", "kl")}
 
     weigh_push_down: bool = True

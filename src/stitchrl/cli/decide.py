@@ -69,7 +69,10 @@ def _labels(policy: Path) -> dict[str, str]:
     from stitchrl.cli.summary import has_report, read_report
 
     run = policy.absolute().parent
-    return {p.name: p.label for p in read_report(run).policies} if has_report(run) else {}
+    if not has_report(run):
+        return {}
+    _, *others = read_report(run).policies  # First the behavior, which is called so.
+    return {policy.name: policy.label for policy in others}
 
 
 def _require_policy(place: Path) -> None:

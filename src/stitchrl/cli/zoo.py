@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.table import Table
+from rich.console import Group as Lines
+from rich.padding import Padding
+from rich.text import Text
 
 from stitchrl import sources
 from stitchrl.cli.errors import Group, Verb
@@ -30,7 +31,8 @@ def list_all(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"datasets": [_plain(entry) for entry in entries]})
         return
-    results().print(_table(entries))
+    for entry in entries:
+        results().print(_described(entry))
     absent = missing(name for entry in entries for name in entry.needs)
     if absent:
         named = ", ".join(f"{name} {PINNED[name]}" for name in dict.fromkeys(absent))
@@ -69,6 +71,11 @@ zoo.command("make", cls=Verb)(make)
 
 
 def _require_free(place: Path) -> None:
+    if place.suffix != ".parquet":
+        raise ValueError(
+            f"'{place}' would be read as something else than Parquet, which it will be. "
+            "Let the name that --out gives end in .parquet."
+        )
     if place.exists():
         raise ValueError(
             f"'{place}' exists already. Name another file with --out, or remove it."
@@ -88,17 +95,12 @@ def _meaning(entry: "Entry") -> str:
     )
 
 
-def _table(entries: "tuple[Entry, ...]") -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("Name", no_wrap=True)
-    table.add_column("Rows", justify="right", no_wrap=True)
-    table.add_column("Actions")
-    table.add_column("Needs")
-    table.add_column("Score")
-    for entry in entries:
-        needs = ", ".join(entry.needs) or "nothing else"
-        table.add_row(entry.name, f"{entry.rows:,}", entry.actions, needs, _meaning(entry))
-    return table
+def _described(entry: "Entry") -> Padding:
+    """The name, and below it what fits any width of a terminal."""
+    needs = ", ".join(entry.needs) or "nothing else"
+    facts = f"{entry.rows:,} rows, {entry.actions} actions; needs {needs}."
+    about = Padding(f"{facts} Score {_meaning(entry)}.", (0, 0, 0, 4))
+    return Padding(Lines(Text(entry.name, style="bold"), about), (0, 0, 1, 0))
 
 
 def _plain(entry: "Entry") -> dict[str, Any]:

@@ -83,12 +83,17 @@ def _refused_below(code: str, raised: set[str]) -> str | None:
 
 
 def refused(evidence: Evidence) -> list[Reason]:
-    """Line 1: refusals. Too small an ESS is a matter of distance, hence of line 2."""
-    return [
+    """Line 1: refusals. Too small an ESS is a matter of distance, hence of line 2.
+
+    What only fitted values are blamed for comes last: a log too small for any interval is
+    not mended by fitting for longer.
+    """
+    found = [
         Reason(refusal.code, False, None, None, refusal.message)
         for refusal in evidence.refusals
         if refusal.code != "ESS_LOW"
     ]
+    return sorted(found, key=lambda reason: reason.code in BOUNDS_HOLD)
 
 
 def distance(evidence: Evidence) -> Iterator[Reason]:

@@ -56,11 +56,15 @@ def counted(actions: Choices, action: np.ndarray) -> Finding:
     """How many joint actions there are, and how many the log never shows."""
     seen = len(np.unique(action))
     sizes = " x ".join(f"{len(p)} of '{n}'" for n, p in zip(actions.names, actions.parts))
+    never, message = actions.count - seen, f"all combinations of {sizes}"
+    remedy = "Nothing to do"
+    if never:
+        message += f"; {never:,} of them never occur in the log"
+        remedy += ": what was never logged is not recommended"
     return note(
         "JOINT_ACTIONS",
-        f"The {actions.count:,} joint actions are all combinations of {sizes}; "
-        f"{actions.count - seen:,} of them never occur in the log.",
-        "Nothing to do: what was never logged is not recommended.",
+        f"The {actions.count:,} joint actions are {message}.",
+        f"{remedy}.",
     )
 
 

@@ -23,7 +23,8 @@ TOLERANCE = 1e-4  # Where the same sums are taken in another order.
 
 def is_a_frozen_dataclass(subject: Subject) -> None:
     """Hyper-parameters are values: nothing may change them after the fact."""
-    parameters = getattr(type(subject.algorithm), "__dataclass_params__", None)
+    own = vars(type(subject.algorithm))  # A subclass is none by its parent's mark.
+    parameters = own.get("__dataclass_params__")
     assert parameters is not None and parameters.frozen, (
         f"{subject.name} must be a frozen dataclass: mark it with "
         "`stitchrl.tree.hyperparameters`."

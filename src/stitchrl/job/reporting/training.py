@@ -11,6 +11,7 @@ from stitchrl.fit import Fitted
 from stitchrl.job.reporting.labels import member_label
 from stitchrl.job.reporting.material import Material
 from stitchrl.job.reporting.worth import beliefs, said_worth, worth_of
+from stitchrl.plan import run_lengths
 from stitchrl.presets import Preset, presets_of
 from stitchrl.report.schema import (
     AlgorithmTraining,
@@ -191,7 +192,7 @@ def _settings(material: Material, fitted: Fitted) -> list[HyperParameter]:
         if field.name in options:
             is_preset = options[field.name] == published.get(field.name)
             origin = f"preset {material.plan.preset}" if is_preset else "user"
-        elif field.name == "total_updates":
+        elif field.name in run_lengths(type(algorithm), 1):
             origin = "length of the run"
         found.append(HyperParameter(name=field.name, value=_shown(value), origin=origin))
     return found
@@ -241,8 +242,8 @@ def _units(material: Material) -> list[str]:
         )
     if plan.n_steps > 1 and plan.algorithms:
         found.append(
-            f"Values were learned from sums of {plan.n_steps} rewards. In the steps "
-            "between the log acts, not the policy."
+            f"Values were learned from sums of {plan.n_steps} rewards. In "
+            "between, the actions are the log's, not the policy's."
         )
     return found
 

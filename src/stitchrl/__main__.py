@@ -1,0 +1,5 @@
+"""`python -m stitchrl`: the command line."""
+
+from stitchrl.cli import main
+
+main()
