@@ -158,7 +158,8 @@ def settings(cls: type) -> str:
 
 def explained(cls: type, field: str, comment: str) -> Iterator[str]:
     """The comment on a field, the words it can be, and who sets it in a run."""
-    yield comment.replace("|", "\\|")
+    if comment:
+        yield comment.replace("|", "\\|")
     if field in getattr(cls, "choices", {}):
         yield f"One of {', '.join(f'`{word}`' for word in cls.choices[field])}."
     if field in run_lengths(cls, 1):
