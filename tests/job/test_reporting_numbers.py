@@ -87,9 +87,11 @@ def test_certain_actions_are_in_the_last_bin():
 
 def test_estimates_are_finite_or_absent():
     interval = Interval(-1.0, 2.0, 0.9, Label.ASYMPTOTIC, "t")
-    shown = estimate(0.5, interval, 7)
+    shown = estimate(0.5, interval, 30)
     assert shown is not None
-    assert (shown.low, shown.high, shown.level, shown.n) == (-1.0, 2.0, 0.9, 7)
+    assert (shown.low, shown.high, shown.level, shown.n) == (-1.0, 2.0, 0.9, 30)
+    few = estimate(0.5, interval, 29)  # The refusal SINGLE says that no interval holds.
+    assert few is not None and few.low is few.high is few.interval is None
     wide = Interval(-np.inf, np.inf, 0.9, Label.ASYMPTOTIC, "t")
     alone = estimate(0.5, wide)
     assert alone is not None and alone.low is alone.high is alone.interval is None

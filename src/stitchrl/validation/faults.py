@@ -145,12 +145,15 @@ def discrete_actions(dataset: Dataset) -> Iterator[Finding]:
     )
     within = np.where(outside, 0, dataset.action)
     wrong = ~(valid[np.arange(dataset.size), within] | outside | empty)
-    label = dataset.actions.labels[within[wrong.argmax()]]
+    labels = dataset.actions.labels
+    label, order = labels[within[wrong.argmax()]], ", ".join(labels[:10])
+    more = ", ..." if len(labels) > 10 else ""
     yield from _error(
         "ACTION_NOT_VALID",
         f"The logged action must be one of the valid actions, but '{label}' (and perhaps "
         "others) was logged where valid_actions excludes it.",
-        "Correct valid_actions: an action that was taken was possible.",
+        "Correct valid_actions: an action that was taken was possible. Flags were read in "
+        f"the order {order}{more}; action_labels can say another.",
         wrong,
     )
 

@@ -14,7 +14,6 @@ from stitchrl.ope.base import Interval
 from stitchrl.ope.evidence import Kind
 from stitchrl.ope.importance import wis
 from stitchrl.ope.intervals import betting
-from stitchrl.ope.refusals import FEWEST_GROUPS
 from stitchrl.report.schema import (
     Decide,
     Decision,
@@ -117,8 +116,6 @@ def verdict(material: Material, decided: Decided) -> Verdict:
     value = evidence.wis
     if value is None and evidence.fqe is not None:
         value, interval = evidence.fqe.behavior, None
-    if evidence.groups < FEWEST_GROUPS:
-        interval = None  # A refusal says that none holds.
     own = None if interval is None else _interval(material, evidence.name, is_guaranteed)
     gain = None if value is None else value - evidence.behavior.value
     is_control = decided.decision is Decision.EVALUATED
@@ -159,9 +156,7 @@ def _reasons(material: Material, decided: Decided) -> list[Reason]:
 def estimates(material: Material) -> Estimates | None:
     """The mean of the log, WIS and FQE of every request, and what learners believe."""
     present = material.present
-    # Of fewer groups a refusal says that no interval holds: then none is shown.
-    interval = present.interval if present.groups >= FEWEST_GROUPS else None
-    behavior = estimate(present.value, interval, present.groups)
+    behavior = estimate(present.value, present.interval, present.groups)
     if behavior is None:
         return None
     rows = [

@@ -5,6 +5,7 @@ from math import ceil, isfinite
 import numpy as np
 
 from stitchrl.ope.base import Interval
+from stitchrl.ope.refusals import FEWEST_GROUPS
 from stitchrl.plan import Plan
 from stitchrl.report.format import MINUS, number, percent
 from stitchrl.report.numbers import Estimate, Histogram
@@ -17,10 +18,15 @@ UNNAMED = Plan.model_fields["outcome"].default  # A return: no probability of an
 def estimate(
     value: float | None, interval: Interval | None = None, n: int | None = None
 ) -> Estimate | None:
-    """A number with its interval; None if it is unknown, no interval if that is open."""
+    """A number with its interval, and the groups behind it; None if it is unknown.
+
+    No interval if that is open, or of so few groups that by the refusal SINGLE none holds.
+    """
     if value is None or not isfinite(value):
         return None
     if interval is None or not (isfinite(interval.low) and isfinite(interval.high)):
+        return Estimate(value=value, n=n)
+    if n is not None and n < FEWEST_GROUPS:
         return Estimate(value=value, n=n)
     return Estimate(
         value=value,
