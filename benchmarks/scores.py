@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -35,8 +36,14 @@ def is_kept(path: Path, log: task.Log, name: str) -> bool:
     """Whether this cell was run as it would be now: same updates, same settings."""
     if not path.is_file():
         return False
-    cell, now = json.loads(path.read_text()), task.setting(log, name, task.load(log))
-    return (cell["updates"], cell["settings"]) == (log.updates, now.described)
+    cell = json.loads(path.read_text())
+    return (cell["updates"], cell["settings"]) == (log.updates, settings_now(log, name))
+
+
+@cache
+def settings_now(log: task.Log, name: str) -> dict[str, Any]:
+    """Once for all seeds: finding them out scales the whole log."""
+    return task.setting(log, name, task.load(log)).described
 
 
 def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[int]]]:

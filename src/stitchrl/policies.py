@@ -48,7 +48,7 @@ class Gaussian:
         mean, width = self.mode(observation), jnp.sqrt(2.0) * self.std
         low, high = erf((-1.0 - mean) / width), erf((1.0 - mean) / width)
         drawn = jax.random.uniform(key, mean.shape, minval=low, maxval=high)
-        # One draw in 8 million is -1, which erf_inv has no slope for (nor has JAX's own).
+        # One draw in 8 million is -1, where erf_inv has no slope.
         drawn = jnp.clip(drawn, -BELOW_ONE, BELOW_ONE)
         return jnp.clip(mean + width * erf_inv(drawn), -1.0, 1.0)  # Against rounding only.
 

@@ -45,6 +45,12 @@ def test_importing_does_not_load_jax():
     assert printed(LOADED) == [False, True]
 
 
+def test_the_package_runs_as_a_module():
+    words = [sys.executable, "-m", "stitchrl", "zoo", "list", "--json"]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0 and "icu-sepsis" in found.stdout, found.stderr
+
+
 def test_each_cpu_becomes_a_device_whatever_else_is_imported():
     count = thread_count()
     assert printed(DEVICES.format(threads=None), XLA_FLAGS="") == [count, count]

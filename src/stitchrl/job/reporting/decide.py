@@ -77,8 +77,7 @@ def refusals(material: Material) -> list[Refusal]:
                     overridden=True,
                 ),
             )
-    of_log = results.judge.certification.log_refusals if material.evidence else ()
-    for refusal in (*results.refusals, *of_log):
+    for refusal in material.common_refusals:
         found.setdefault(
             refusal.code,
             Refusal(

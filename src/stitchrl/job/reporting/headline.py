@@ -81,8 +81,8 @@ def _cannot(material: Material, decided: Verdict) -> str:
     failed = [reason for reason in decided.reasons if reason.passed is False]
     why = material.say(failed[0].sentence if failed else decided.sentence)
     label = material.labels[decided.evidence.name]
-    of_log = (*results.refusals, *results.judge.certification.log_refusals)
-    is_of_log = bool(failed) and failed[0].code in {refusal.code for refusal in of_log}
+    common = {refusal.code for refusal in material.common_refusals}
+    is_of_log = bool(failed) and failed[0].code in common
     if decided.evidence.share < 1 and label not in why and not is_of_log:
         why = f"Even {label} cannot be judged: {why}"
     parts = ", in part or in full" if ways > 1 else ""

@@ -22,6 +22,7 @@ from stitchrl.ope.base import Estimate
 from stitchrl.ope.evidence import Kind
 from stitchrl.ope.fqe_tabular import TabularFQE
 from stitchrl.ope.importance import data_mean
+from stitchrl.ope.refusals import Refusal
 from stitchrl.ope.weights import Weights, log_ratio
 from stitchrl.report.schema import Policy
 from stitchrl.rewards import RewardTransform
@@ -128,6 +129,13 @@ class Material:
     def labels(self) -> dict[str, str]:
         """Name to label, of every policy but the behavior."""
         return {policy.name: policy.label for policy in self.policies[1:]}
+
+    @cached_property
+    def common_refusals(self) -> tuple[Refusal, ...]:
+        """Of the run and of the log itself, whatever the policy."""
+        results = self.results
+        of_log = results.judge.certification.log_refusals if self.evidence else ()
+        return (*results.refusals, *of_log)
 
     def say(self, text: str, *, about: str | None = None) -> str:
         """A sentence of the verdict, with labels in the place of names.
