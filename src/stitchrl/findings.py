@@ -75,8 +75,13 @@ def all_there_are(known: Iterable[str]) -> str:
     return f"There are: {shown}{', …' if len(names) > 12 else ''}."
 
 
+def perhaps(name: str, known: Iterable[str]) -> str:
+    """Did you mean 'reward'? And a space; nothing if no name is close."""
+    close = closest(name, known)
+    return "" if close is None else f"Did you mean '{close}'? "
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the closest known name, or with the first few if none is close."""
     names = list(known)
-    close = closest(name, names)
-    return all_there_are(names) if close is None else f"Did you mean '{close}'?"
+    return perhaps(name, names).rstrip() or all_there_are(names)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from stitchrl.algorithms import USUAL, find
-from stitchrl.findings import did_you_mean
+from stitchrl.findings import perhaps
 from stitchrl.limits import impossible
 from stitchrl.needs import NEEDS, require_met, served
 from stitchrl.presets import Preset, chosen
@@ -186,7 +186,7 @@ def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
     for key, values in grid.items():
         if key not in types:
             raise ValueError(
-                f"'{name}' has no hyper-parameter '{key}'. {did_you_mean(key, types)} "
+                f"'{name}' has no hyper-parameter '{key}'. {perhaps(key, types)}"
                 f"It has: {', '.join(types)}."
             )
         for value in values:

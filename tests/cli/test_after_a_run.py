@@ -30,6 +30,10 @@ def test_training_alone_ranks_and_resuming_judges(log, tmp_path):
     assert result.exit_code == 0, result.output
     assert document(result)["certification_uses"] == 1
     assert (out / "members" / "000" / "metrics.jsonl").read_bytes() == metrics
+    report = json.loads((out / "report.json").read_text())
+    lines = {one["purpose"]: one["line"] for one in report["reproduce"]["commands"]}
+    assert lines["The training"].startswith(f"stitchrl train {log} ")
+    assert lines["This report"] == f"stitchrl resume {out} --json"
 
 
 def test_another_machine_needs_permission(log, tmp_path):

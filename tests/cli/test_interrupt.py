@@ -1,6 +1,7 @@
 """Ctrl-C: exit code 130, what was trained is kept, and `resume` goes on from there."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -70,3 +71,6 @@ def test_an_interrupted_run_can_be_resumed(log, tmp_path):
     assert (out / "members" / "000" / "metrics.jsonl").read_bytes().startswith(kept)
     plan = json.loads((out / "plan.json").read_text())
     assert plan["machine"]["threads"] == 1
+    report = json.loads((out / "report.json").read_text())
+    lines = [command["line"] for command in report["reproduce"]["commands"]]
+    assert lines[0] == shlex.join(["stitchrl", *map(str, words)])

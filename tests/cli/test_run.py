@@ -135,7 +135,7 @@ def test_a_missing_log_says_what_is_there(tmp_path):
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--algorithms", "icq"], "'icq' does not fit this log or does not exist. Did you"),
+        (["--algorithms", "icq"], "No algorithm is called 'icq'. Did you mean 'i"),
         (["-o", "iql.expectile"], "must look like iql.expectile=.7,.9"),
         (
             ["-o", "bc.hiddens=8"],

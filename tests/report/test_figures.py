@@ -240,7 +240,7 @@ def test_own_estimates_are_held_against_what_the_policy_is_worth():
 
 def test_a_stopped_seed_is_marked_where_it_stopped():
     assert ICU.training is not None
-    cql = next(a for a in ICU.training.algorithms if a.name == "CQL(H)")
+    cql = next(a for a in ICU.training.algorithms if a.name == "CQL")
     svg = training.curves(cql, kind="loss", curve="critics/td", behavior=None, name="a")
     assert "var(--do-not-deploy)" in svg and ", stopped" in spoken(svg)
 

@@ -29,7 +29,7 @@ from stitchrl.algorithms.td3 import TD3
 from stitchrl.algorithms.td3_bc import TD3BC
 from stitchrl.algorithms.weighted_cql import WeightedCQL
 from stitchrl.algorithms.xql import XQL
-from stitchrl.findings import did_you_mean
+from stitchrl.findings import perhaps
 from stitchrl.spaces import Continuous, Discrete
 
 ALGORITHMS: dict[str, dict[type, type]] = {
@@ -77,7 +77,7 @@ def find(name: str, action: Continuous | Discrete) -> type:
     fitting = ", ".join(sorted(n for n, kinds in ALGORITHMS.items() if kind in kinds))
     if name not in ALGORITHMS:
         raise ValueError(
-            f"No algorithm is called '{name}'. {did_you_mean(name, ALGORITHMS)} For "
+            f"No algorithm is called '{name}'. {perhaps(name, ALGORITHMS)}For "
             f"{kind.__name__.lower()} actions there are: {fitting}."
         )
     if kind not in ALGORITHMS[name]:

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 
 from stitchrl import sources
-from stitchrl.algorithms import ALGORITHMS, USUAL
+from stitchrl.algorithms import ALGORITHMS, USUAL, find
 from stitchrl.dataset import Dataset
 from stitchrl.findings import did_you_mean
 from stitchrl.needs import met_by, served
@@ -92,14 +92,9 @@ def _algorithms(
     if said == "none":
         return {"algorithms": {}, "tabular": False}
     names = [name.strip() for name in said.split(",") if name.strip()]
-    known = [*(name for name, kinds in ALGORITHMS.items() if kind in kinds), TABULAR]
     for name in names:
-        if name not in known:
-            raise ValueError(
-                f"--algorithms: '{name}' does not fit this log or does not exist. "
-                f"{did_you_mean(name, [*known, 'all', 'none'])} All that fit: "
-                f"{', '.join(known)}."
-            )
+        if name != TABULAR:
+            find(name, spec.action)
     before = _grids(entries.get("algorithms") or {}, spec)
     return {
         "algorithms": {name: before.get(name, {}) for name in names if name != TABULAR},

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich import box
 from rich.table import Table
 
 from stitchrl.cli import machine, options
+from stitchrl.cli.errors import LINE
 from stitchrl.cli.output import AsJson, print_json, remark, results
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    ctx: typer.Context,
     log: options.Log,
     mapping: options.Mapping = None,
     out: options.Out = Path("run"),
@@ -69,7 +72,9 @@ def train(
         },
     )
     with working.working(out) as tell:
-        trained = train_job(resolved, dataset, out, tell=tell)
+        trained = train_job(
+            resolved, dataset, out, tell=tell, commands=[("The training", ctx.meta[LINE])]
+        )
     _show(trained, out, as_json=as_json)
 
 

@@ -1,5 +1,6 @@
 """What a run directory says of itself: its plan, its log, its machine, its uses."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from stitchrl.job.checked import Checked
 from stitchrl.plan import Plan
 from stitchrl.splits import SHARES
 
+Commands = Sequence[tuple[str, str]]  # What a line is for, and the line.
 PLAN, DATA, ESTIMATES, CANDIDATES, REPORT, PAGE = (
     "plan.json",
     "data.json",
@@ -34,6 +36,12 @@ def read_machine(directory: str | Path) -> dict[str, Any]:
     """What a run was begun on, as `devices.describe` said then."""
     read_plan(directory)
     return read_saved(directory, PLAN)["machine"]
+
+
+def read_commands(directory: str | Path, more: Commands = ()) -> Commands:
+    """Lines that a run was begun with and what each is for, and `more` for other ends."""
+    begun_with = dict(read_saved(directory, PLAN).get("commands", []))
+    return tuple((begun_with | dict(more) | begun_with).items())
 
 
 def is_saved(directory: str | Path, name: str) -> bool:
@@ -61,9 +69,13 @@ def open_directory(
     ready: Checked,
     machine: dict[str, Any],
     *,
+    commands: Commands = (),
     allow_different_threads: bool = False,
 ) -> None:
-    """Write the plan and what is known of the log; or check that they are as before."""
+    """Write the plan and what is known of the log; or check that they are as before.
+
+    `commands` are the lines that the run is begun with, for `read_commands`.
+    """
     plan, dataset, findings = ready.plan, ready.dataset, ready.findings
     data = {
         "content_hash": dataset.content_hash(),
@@ -89,7 +101,11 @@ def open_directory(
         if not allow_different_threads:
             _require_same_machine(directory, machine)
         return
-    said = {"plan": plan.model_dump(mode="json"), "machine": machine}
+    said = {
+        "plan": plan.model_dump(mode="json"),
+        "machine": machine,
+        "commands": [*map(list, commands)],
+    }
     files = {DATA: artifacts.json_to_bytes(data), PLAN: artifacts.json_to_bytes(said)}
     artifacts.save_sealed(directory, files)
 

@@ -1,6 +1,5 @@
 """The whole job, step by step, in a run directory that survives interruptions."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,12 @@ from stitchrl.job.directory import (
     ESTIMATES,
     PAGE,
     REPORT,
+    Commands,
     count_use,
     earlier_report,
     load_log,
     open_directory,
+    read_commands,
     read_plan,
 )
 from stitchrl.job.results import Results
@@ -43,7 +44,7 @@ def run_job(
     directory: str | Path,
     *,
     tell: Tell = lambda message: None,
-    commands: Sequence[tuple[str, str]] = (),
+    commands: Commands = (),
     date: str = "",
     allow_different_threads: bool = False,
 ) -> Results:
@@ -51,6 +52,7 @@ def run_job(
 
     `directory` then holds everything described in docs/architecture.md; called again on
     the same directory with the same plan and log, it goes on where it was interrupted.
+    `commands` are for the report; one that goes on keeps those it was begun with.
     Another machine, or other threads, are refused unless `allow_different_threads`: then
     the result is not repeated bit for bit. Raises `DataError` if the log has errors
     (unless the plan says force), `ValueError` if the plan does not fit the log,
@@ -61,8 +63,13 @@ def run_job(
         ready = checked(plan, dataset)
     machine = devices.describe()
     open_directory(
-        directory, ready, machine, allow_different_threads=allow_different_threads
+        directory,
+        ready,
+        machine,
+        commands=commands,
+        allow_different_threads=allow_different_threads,
     )
+    commands = read_commands(directory, commands)
     return finish_job(
         ready, directory, clock, machine=machine, tell=tell, commands=commands, date=date
     )
@@ -75,7 +82,7 @@ def finish_job(
     *,
     machine: dict[str, Any],
     tell: Tell,
-    commands: Sequence[tuple[str, str]],
+    commands: Commands,
     date: str,
 ) -> Results:
     """What follows once a directory is open: train what is not trained yet, and judge."""

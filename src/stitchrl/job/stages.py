@@ -1,6 +1,6 @@
 """Parts of the main job on their own: training alone, and judging once more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from stitchrl.job.directory import (
     ESTIMATES,
     PLAN,
     REPORT,
+    Commands,
     is_saved,
     load_log,
     open_directory,
-    read_machine,
     read_plan,
     read_saved,
 )
@@ -35,6 +35,7 @@ def train_job(
     directory: str | Path,
     *,
     tell: Tell = lambda message: None,
+    commands: Commands = (),
 ) -> Trained:
     """Train and rank, and leave the certification split alone.
 
@@ -44,7 +45,7 @@ def train_job(
     directory, clock = Path(directory), Clock(tell)
     with clock("validate"):
         ready = checked(plan, dataset)
-    open_directory(directory, ready, devices.describe())
+    open_directory(directory, ready, devices.describe(), commands=commands)
     with clock("train"):
         return train_all(
             ready.plan,
@@ -60,7 +61,7 @@ def evaluate_job(
     changes: Mapping[str, Any],
     *,
     tell: Tell = lambda message: None,
-    commands: Sequence[tuple[str, str]] = (),
+    commands: Commands = (),
     date: str = "",
 ) -> Results:
     """Judge a finished run once more, with other entries of its plan; train nothing.
@@ -84,8 +85,7 @@ def evaluate_job(
     results = finish_job(
         ready, directory, clock, machine=machine, tell=tell, commands=commands, date=date
     )
-    begun_on = read_machine(directory)
-    said = {"plan": ready.plan.model_dump(mode="json"), "machine": begun_on}
+    said = read_saved(directory, PLAN) | {"plan": ready.plan.model_dump(mode="json")}
     artifacts.save_sealed(directory, {PLAN: artifacts.json_to_bytes(said)})
     return results
 

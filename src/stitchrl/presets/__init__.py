@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from stitchrl.findings import did_you_mean
+from stitchrl.findings import perhaps
 
 
 class Preset(BaseModel):
@@ -53,7 +53,7 @@ def chosen(family: str, algorithms: list[str]) -> dict[str, Preset]:
     known = families()
     if family not in known:
         raise ValueError(
-            f"There is no preset '{family}'. {did_you_mean(family, known)} "
+            f"There is no preset '{family}'. {perhaps(family, known)}"
             f"There are: {', '.join(known)}."
         )
     found = {

@@ -16,7 +16,7 @@ LABELS = {
     "crr": "CRR",
     "awac": "AWAC",
     "one_step": "One-step RL",
-    "cql": "CQL(H)",
+    "cql": "CQL",
     "bcq": "BCQ",
     "weighted_cql": "Weighted CQL",
     "cal_ql": "Cal-QL",
