@@ -56,19 +56,18 @@ class Chain:
         """
         if self.horizon is None:
             return self._solve(reward)
-        by_steps_left = np.broadcast_to(reward, (self.horizon, self.states))
-        result = np.zeros(self.states)
-        for now in by_steps_left:
-            result = now + self.discount * (self.following @ result)
-        return result
+        return self.sums_by_steps_left(reward)[-1]
 
     def sums_by_steps_left(self, reward: np.ndarray) -> np.ndarray:
-        """float64 (horizon, S): the sums of `reward` (S,) over 1, 2, … steps."""
+        """float64 (horizon, S): the sums of `reward` over 1, 2, … steps.
+
+        `reward` is (S,), or (horizon, S) for 1, 2, … steps to go.
+        """
         assert self.horizon is not None
-        result = [reward]
-        for _ in range(1, self.horizon):
-            result.append(reward + self.discount * (self.following @ result[-1]))
-        return np.stack(result)
+        result, before = np.empty((self.horizon, self.states)), np.zeros(self.states)
+        for number, now in enumerate(np.broadcast_to(reward, result.shape)):
+            before = result[number] = now + self.discount * (self.following @ before)
+        return result
 
     def visits(self, start: np.ndarray) -> np.ndarray:
         """E Σ_t γ^t 1(s_t = s) for each s, `start` (S,) being the distribution of s_0."""

@@ -97,8 +97,12 @@ class TabularFQE:
         """
         chain, reward, unseen = self._chain(self.model.behavior)
         filled = _fill(chain, reward, unseen, np.full(len(reward), self.mean_return))
-        sums = chain.sums if chain.horizon is None else chain.sums_by_steps_left
-        return np.clip(sums(filled), self.log.low, self.log.high)
+        return np.clip(_at_all_horizons(chain, filled), self.log.low, self.log.high)
+
+    def state_values(self, policy: np.ndarray) -> np.ndarray:
+        """V^π (S,), or (horizon, S) by steps to go: unseen actions as in `value`."""
+        chain, reward, unseen = self._chain(policy)
+        return _at_all_horizons(chain, _fill(chain, reward, unseen, self.behavior_values))
 
     def value(self, policy: np.ndarray, share: float = 1.0) -> float:
         """The point estimate alone, which is faster."""
@@ -153,6 +157,12 @@ def _fill(
     """Reward of each state, with `completion` (S,) or (horizon, S) for unseen actions."""
     filled = reward + unseen * completion
     return np.where(chain.endless, completion, filled)
+
+
+def _at_all_horizons(chain: Chain, reward: np.ndarray) -> np.ndarray:
+    """Sums of `reward`: (S,), or (horizon, S) by steps to go."""
+    sums = chain.sums if chain.horizon is None else chain.sums_by_steps_left
+    return sums(reward)
 
 
 def follow(

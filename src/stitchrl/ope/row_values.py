@@ -1,0 +1,76 @@
+"""Fitted values of a policy at each row of a log, from the closed form of FQE."""
+
+import numpy as np
+
+from stitchrl.dataset import Dataset
+from stitchrl.ope.doubly_robust import RowValues
+from stitchrl.ope.empirical_model import EmpiricalModel
+from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
+
+
+def tabular_row_values(
+    dataset: Dataset, log: TabularLog, policy: np.ndarray, *, fold: np.ndarray
+) -> RowValues:
+    """Q̂ and V̂ of `policy` (S, count) at each row, fitted to the other folds.
+
+    `fold` (episodes,) keeps groups together; a single fold is fitted to itself. Actions
+    that a fit has not seen are worth what the behavior is worth there. V̂ is the mean of Q̂
+    under the policy, so that DR is unbiased whatever the fit. NaN after a truncated episode
+    of which nobody knows where it stopped.
+    """
+    values = RowValues(*np.full((2, dataset.size), np.nan), np.zeros(dataset.episodes))
+    for number in range(int(fold.max()) + 1):
+        held_out = fold == number
+        fitted = log.fit(held_out if held_out.all() else ~held_out)
+        _fill(values, dataset, fitted, policy, held_out)
+    return values
+
+
+def _fill(
+    values: RowValues,
+    dataset: Dataset,
+    fitted: TabularFQE,
+    policy: np.ndarray,
+    episodes: np.ndarray,
+) -> None:
+    """Write the values of these `episodes` (bool) into `values`."""
+    transitions, horizon = fitted.log.transitions, fitted.log.horizon
+    state, final_state = transitions.row_state, transitions.final_state
+    rows = episodes[dataset.episode]
+    goes_on = episodes & ~dataset.terminated[dataset.last_row]
+    left, left_at_end = np.zeros(dataset.size, int), np.zeros(dataset.episodes, int)
+    if horizon is not None:
+        left = horizon - dataset.step_in_episode
+        left_at_end = horizon - dataset.lengths
+        goes_on &= left_at_end > 0
+    is_known = final_state < len(transitions.states)
+    values.final[goes_on & ~is_known] = np.nan
+    goes_on &= is_known
+    v, completion = fitted.state_values(policy), fitted.behavior_values
+    for steps in np.union1d(left[rows], left_at_end[goes_on]):
+        if horizon is None:
+            q = _action_values(fitted.model, v, completion, fitted.log.discount)
+        else:
+            later = v[steps - 2] if steps > 1 else np.zeros(v.shape[1])
+            now = completion[steps - 1]
+            q = _action_values(fitted.model, later, now, fitted.log.discount)
+        expected = (policy * q).sum(axis=1)
+        here = rows & (left == steps)
+        values.logged[here] = q[state[here], dataset.action[here]]
+        values.expected[here] = expected[state[here]]
+        after = goes_on & (left_at_end == steps)
+        values.final[after] = expected[final_state[after]]
+
+
+def _action_values(
+    model: EmpiricalModel, later: np.ndarray, completion: np.ndarray, discount: float
+) -> np.ndarray:
+    """float64 (S, count): r̂ + γ E[`later`], or `completion` for what was never seen."""
+    of = model.transitions
+    following = model.triple_probability * np.append(later, 0.0)[of.triple_next]
+    backup = np.bincount(of.triple_pair, following, len(of.pair_state))
+    q = np.repeat(completion[:, None], of.actions, axis=1)
+    seen = model.pair_count > 0
+    pair_value = model.pair_reward + discount * backup
+    q[of.pair_state[seen], of.pair_action[seen]] = pair_value[seen]
+    return q
