@@ -73,9 +73,14 @@ class Chain:
         """E Σ_t γ^t 1(s_t = s) for each s, `start` (S,) being the distribution of s_0."""
         if self.horizon is None:
             return self._factors[1](start)
-        result, now = np.zeros_like(start), start
-        for _ in range(self.horizon):
-            result = result + now
+        return self.visits_by_step(start).sum(axis=0)
+
+    def visits_by_step(self, start: np.ndarray) -> np.ndarray:
+        """float64 (horizon, S): γ^t P(s_t = s) at t = 0, 1, …"""
+        assert self.horizon is not None
+        result, now = np.empty((self.horizon, self.states)), start
+        for step in range(self.horizon):
+            result[step] = now
             now = self.discount * (now @ self.following)
         return result
 

@@ -104,6 +104,12 @@ class TabularFQE:
         chain, reward, unseen = self._chain(policy)
         return _at_all_horizons(chain, _fill(chain, reward, unseen, self.behavior_values))
 
+    def visits(self, policy: np.ndarray) -> np.ndarray:
+        """float64 (S,), or (horizon, S) by step: Σ γ^t P(s_t = s) through seen actions."""
+        chain, _, _ = self._chain(policy)
+        start = self.model.start
+        return (chain.visits if chain.horizon is None else chain.visits_by_step)(start)
+
     def value(self, policy: np.ndarray, share: float = 1.0) -> float:
         """The point estimate alone, which is faster."""
         chain, reward, unseen = self._chain(self._mixed(policy, share))

@@ -18,7 +18,8 @@ def tabular_row_values(
     under the policy, so that DR is unbiased whatever the fit. NaN after a truncated episode
     of which nobody knows where it stopped.
     """
-    values = RowValues(*np.full((2, dataset.size), np.nan), np.zeros(dataset.episodes))
+    logged, expected = np.full((2, dataset.size), np.nan)
+    values = RowValues(logged, expected, np.zeros(dataset.episodes))
     for number in range(int(fold.max()) + 1):
         held_out = fold == number
         fitted = log.fit(held_out if held_out.all() else ~held_out)
