@@ -3,7 +3,8 @@ PYTHON ?= python3
 export PYTHON
 
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
-	bench-coverage bench-scores bench-peer bench-notifications bench-stitching bench-overestimation
+	bench-coverage bench-scores bench-peer bench-notifications bench-stitching \
+	bench-overestimation parity
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -42,6 +43,10 @@ bench-peer: ## The scores of d3rlpy on two of these logs; hours.
 	@.ci/set-up .venv-bench bench
 	@.venv-zoo/bin/python benchmarks/peer.py $(ARGS)
 
+parity: ## What other packages for evaluation say, which tests must equal; ARGS=--check.
+	@.ci/set-up .venv-parity parity
+	@.venv-parity/bin/python benchmarks/parity_peers.py $(ARGS)
+
 bench-demo bench-resume bench-bitflips bench-coverage bench-notifications \
 bench-stitching bench-overestimation: bench-%: ## Longer proofs.
 	@.ci/set-up .venv runtime
@@ -60,6 +65,8 @@ lock: ## Write requirements/*.txt from requirements/*.in.
 	@echo "torch ; sys_platform == 'nowhere'" > .venv-lock/without-torch.in
 	@$(compile) requirements/bench.in --output-file requirements/bench.txt $(ARGS) \
 		--constraints requirements/runtime.txt \
+		--override .venv-lock/without-torch.in --no-emit-package torch
+	@$(compile) requirements/parity.in --output-file requirements/parity.txt $(ARGS) \
 		--override .venv-lock/without-torch.in --no-emit-package torch
 
 compile = .venv-lock/bin/uv pip compile --quiet --universal \
