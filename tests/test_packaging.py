@@ -41,7 +41,8 @@ def test_lock_files_hold_names_versions_and_hashes_only(path: Path):
 
 def test_lock_files_agree():
     runtime = pins(ROOT / "requirements" / "runtime.txt")
-    assert runtime and len(LOCKS) == 4
-    for path in LOCKS:
+    beside_us = [path for path in LOCKS if path.stem not in ("parity", "peers")]
+    assert runtime and len(beside_us) == 4
+    for path in beside_us:
         missing = runtime - pins(path)
         assert not missing, f"{relative(path)} pins others than runtime.txt: {missing}."
