@@ -7,7 +7,8 @@ import pytest
 from ope.logs import always, write_log
 
 from stitchrl.ope.base import Source
-from stitchrl.ope.fqe_tabular import TabularLog, cross_fitted
+from stitchrl.ope.cross_fitting import cross_fits, cross_fitted, in_folds
+from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.ope.policy_table import PolicyTable
 from stitchrl.problems.exact import Bandit, Chain, ToyGraph, random_mdp
 from stitchrl.splits import folds
@@ -205,13 +206,13 @@ def test_cross_fitting_values_starts_by_the_other_fold():
     dataset = write_log([[(0, 1, 1.0)], [(0, 1, 1.0)], [(0, 1, 0.0)], [(0, 1, 1.0)]])
     log = TabularLog.of(dataset, discount=1.0)
     policy = log.transitions.policy(always(dataset, 1))
-    found = cross_fitted(log, policy, fold=np.array([0, 1, 0, 1]))
+    found = cross_fitted(in_folds(cross_fits(log, np.array([0, 1, 0, 1])), policy))
     assert found.behavior == pytest.approx(0.75)
     # Starting states weigh by where they are: fold 0 starts in state 0, fold 1 in state 1.
     dataset = write_log([[(0, 0, 1.0), (1, 0, 0.0)], [(1, 0, 4.0), (0, 0, 2.0)]])
     log = TabularLog.of(dataset, discount=1.0)
     policy = log.transitions.policy(always(dataset, 0))
-    found = cross_fitted(log, policy, fold=np.array([0, 1]))
+    found = cross_fitted(in_folds(cross_fits(log, np.array([0, 1])), policy))
     # Start 0 in the model of episode 1 is worth 2; start 1 in that of episode 0 is worth 0.
     assert found.behavior == pytest.approx((2 + 0) / 2)
 
@@ -227,7 +228,8 @@ def test_folds_and_cross_fit_are_close_to_the_truth():
     dataset = bandit.log(4000, seed=5)
     log = TabularLog.of(dataset, discount=1.0)
     table = PolicyTable.of_states(dataset, np.array([bandit.target]))
-    found = cross_fitted(log, log.transitions.policy(table), fold=folds(dataset, 0))
+    fits = cross_fits(log, folds(dataset, 0))
+    found = cross_fitted(in_folds(fits, log.transitions.policy(table)))
     limit = 4 * np.sqrt(bandit.doubly_robust_variance / 4000)
     assert abs(found.behavior - bandit.value) < limit
     assert found.lower == pytest.approx(found.upper)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ope.logs import write_log
 
+from stitchrl.ope.cross_fitting import cross_fits, in_folds
 from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.ope.intervals import student_t
 from stitchrl.ope.marginal import marginal
@@ -25,7 +26,7 @@ def test_by_hand():
     """One decision, logged evenly; the policy takes action 0 in 3 of 4: w = 1.5, .5."""
     log = write_log([[(0, 0, 4.0)], [(0, 1, 2.0)]])
     tabular, policy = prepared(log, np.tile([0.75, 0.25], (4, 1)), discount=1.0)
-    found = marginal(log, tabular, policy, fold=whole(log))
+    found = marginal(log, in_folds(cross_fits(tabular, whole(log)), policy))
     np.testing.assert_allclose(found.ratio, [1.5 * 4, 0.5 * 2])
     np.testing.assert_allclose(found.robust, [3.5, 3.5])  # No residual is left.
 
@@ -43,7 +44,7 @@ def test_fitted_to_itself_both_are_fqe(discount, cut):
     log = mdp.to_dataset(rows)
     tabular, policy = prepared(log, target, discount=discount)
     value = tabular.fit().value(policy)
-    found = marginal(log, tabular, policy, fold=whole(log))
+    found = marginal(log, in_folds(cross_fits(tabular, whole(log)), policy))
     assert found.ratio.mean() == pytest.approx(value, abs=1e-10)
     assert found.robust.mean() == pytest.approx(value, abs=1e-10)
 
@@ -55,7 +56,7 @@ def test_up_to_a_horizon_both_are_fqe():
     tabular, policy = prepared(log, problem.target, discount=1.0)
     assert tabular.horizon == 7
     value = tabular.fit().value(policy)
-    found = marginal(log, tabular, policy, fold=whole(log))
+    found = marginal(log, in_folds(cross_fits(tabular, whole(log)), policy))
     assert found.ratio.mean() == pytest.approx(value, abs=1e-10)
     assert found.robust.mean() == pytest.approx(value, abs=1e-10)
 
@@ -71,7 +72,9 @@ def test_cross_fitted_it_is_about_as_exact_as_its_interval_says():
         )
         log = problem.mdp.to_dataset(rows, horizon=horizon)
         tabular, policy = prepared(log, problem.target, discount=discount)
-        parts = marginal(log, tabular, policy, fold=folds(log, seed=seed)).robust
+        parts = marginal(
+            log, in_folds(cross_fits(tabular, folds(log, seed=seed)), policy)
+        ).robust
         found.append(parts.mean())
         covered += student_t(parts, log.episode_group, level=0.95).covers(truth)
     assert abs(np.mean(found) - truth) < 4 * np.std(found) / np.sqrt(len(found))
@@ -81,6 +84,6 @@ def test_cross_fitted_it_is_about_as_exact_as_its_interval_says():
 def test_what_the_other_folds_have_not_seen_weighs_nothing():
     log = write_log([[(0, 0, 4.0)], [(0, 1, 2.0)]])
     tabular, policy = prepared(log, np.tile([0.5, 0.5], (4, 1)), discount=1.0)
-    found = marginal(log, tabular, policy, fold=np.array([0, 1]))
+    found = marginal(log, in_folds(cross_fits(tabular, np.array([0, 1])), policy))
     np.testing.assert_allclose(found.ratio, 0)
     np.testing.assert_allclose(found.robust, [2, 4])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ope.logs import write_log
 
+from stitchrl.ope.cross_fitting import cross_fits, in_folds
 from stitchrl.ope.doubly_robust import doubly_robust
 from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.ope.policy_table import PolicyTable
@@ -22,7 +23,7 @@ def row_values(dataset, states, *, discount=1.0, fold=None):
     log = TabularLog.of(dataset, discount=discount)
     policy = log.transitions.policy(PolicyTable.of_states(dataset, states))
     fold = whole(dataset) if fold is None else fold
-    return tabular_row_values(dataset, log, policy, fold=fold)
+    return tabular_row_values(dataset, in_folds(cross_fits(log, fold), policy))
 
 
 def test_by_hand():
@@ -75,11 +76,12 @@ def test_fitted_to_itself_residuals_add_up_to_nothing(share):
     tabular = TabularLog.of(log, discount=1.0)
     fitted = tabular.fit()
     policy = fitted.model.mix(np.tile([0.1, 0.9], (7, 1)), share)
-    values = tabular_row_values(log, tabular, policy, fold=whole(log))
+    fits = cross_fits(tabular, whole(log))
+    values = tabular_row_values(log, in_folds(fits, policy))
     following = log.next_column(values.expected, values.final)
     residual = log.reward + following - values.logged
     assert abs(residual.sum()) < 1e-10 < np.abs(residual).max()
-    start = fitted.model.start @ fitted.state_values(policy)
+    start = fitted.model.start @ fitted.of(policy).state_values
     assert values.expected[log.first_row].mean() == pytest.approx(start, abs=1e-10)
 
 

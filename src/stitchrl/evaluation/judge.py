@@ -11,8 +11,9 @@ from stitchrl.evaluation.behavior import KnownBehavior, behavior_of, imitations_
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
 from stitchrl.ope.certification import Certification, FittedValue
+from stitchrl.ope.cross_fitting import cross_fits, cross_fitted, in_folds
 from stitchrl.ope.evidence import Evidence, Kind
-from stitchrl.ope.fqe_tabular import TabularLog, cross_fitted
+from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
 from stitchrl.ope.refusals import Refusal, already_used, behavior_missed
 from stitchrl.policies import Normalized
@@ -38,11 +39,11 @@ def rank(
         return []
     if dataset.is_tabular:
         log = TabularLog.of(dataset, discount=discount)
-        fold = folds(dataset, seed)
+        fits = cross_fits(log, folds(dataset, seed))
         found = []
         for request in requests:
             states = log.transitions.policy(table(request.candidate, dataset))
-            value = cross_fitted(log, states, fold=fold, share=request.share)
+            value = cross_fitted(in_folds(fits, states, request.share))
             found.append(value.behavior)
         return found
     imitations = imitations_of(dataset, updates=updates, seed=seed)

@@ -17,6 +17,7 @@ from stitchrl.ope.base import (
     difference,
 )
 from stitchrl.ope.bounds import ReturnBounds, return_bounds
+from stitchrl.ope.cross_fitting import Fold, cross_fits, cross_fitted, in_folds
 from stitchrl.ope.divergence import (
     Divergence,
     behavior_by_state,
@@ -25,7 +26,7 @@ from stitchrl.ope.divergence import (
 )
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits
-from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog, cross_fitted
+from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
 from stitchrl.ope.importance import data_mean, wis
 from stitchrl.ope.intervals import betting
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
@@ -114,7 +115,7 @@ class Certification:
         """
         states = self._states(policy)
         return FittedValue(
-            cross_fitted(self._tabular, states, fold=self._fold, share=share),
+            cross_fitted(in_folds(self._fits, states, share)),
             bootstrap_interval(self._refits, states, level=self.level, share=share),
             self._fitted.evaluate(states, share).unseen_share,
         )
@@ -269,8 +270,8 @@ class Certification:
         return refits(self._tabular, seed=self.seed)
 
     @cached_property
-    def _fold(self) -> np.ndarray:
-        return folds(self.dataset, self.seed)
+    def _fits(self) -> tuple[Fold, ...]:
+        return cross_fits(self._tabular, folds(self.dataset, self.seed))
 
     @cached_property
     def _behavior_states(self) -> np.ndarray:

@@ -95,26 +95,18 @@ class TabularFQE:
 
         The mean return of the log in states that the log reached but never acted in.
         """
-        chain, reward, unseen = self._chain(self.model.behavior)
-        filled = _fill(chain, reward, unseen, np.full(len(reward), self.mean_return))
-        return np.clip(_at_all_horizons(chain, filled), self.log.low, self.log.high)
+        mean = np.full(len(self.log.low), self.mean_return)
+        found = self.of(self.model.behavior).at_all_horizons(mean)
+        return np.clip(found, self.log.low, self.log.high)
 
-    def state_values(self, policy: np.ndarray) -> np.ndarray:
-        """V^π (S,), or (horizon, S) by steps to go: unseen actions as in `value`."""
-        chain, reward, unseen = self._chain(policy)
-        return _at_all_horizons(chain, _fill(chain, reward, unseen, self.behavior_values))
-
-    def visits(self, policy: np.ndarray) -> np.ndarray:
-        """float64 (S,), or (horizon, S) by step: Σ γ^t P(s_t = s) through seen actions."""
-        chain, _, _ = self._chain(policy)
-        start = self.model.start
-        return (chain.visits if chain.horizon is None else chain.visits_by_step)(start)
+    def of(self, policy: np.ndarray, share: float = 1.0) -> "TabularPolicy":
+        """A policy (S, count), or its mixture with the behavior, in this model."""
+        mixed = self.model.mix(policy, share) if share < 1 else policy
+        return TabularPolicy(self, mixed)
 
     def value(self, policy: np.ndarray, share: float = 1.0) -> float:
         """The point estimate alone, which is faster."""
-        chain, reward, unseen = self._chain(self._mixed(policy, share))
-        filled = _fill(chain, reward, unseen, self.behavior_values)
-        return float(self.model.start @ chain.sums(filled))
+        return self.of(policy, share).value
 
     def evaluate(self, policy: np.ndarray, share: float = 1.0) -> TabularValue:
         """Value of a policy (S, count), or of its mixture with the behavior.
@@ -122,53 +114,86 @@ class TabularFQE:
         In states the log never acted in, and where with γ = 1 the policy never ends in the
         log, the value is the completion itself: lower bound, behavior's value, upper bound.
         """
-        chain, reward, unseen = self._chain(self._mixed(policy, share))
-        completions = (self.log.low, self.behavior_values, self.log.high)
-        lower, values, upper = (
-            chain.sums(_fill(chain, reward, unseen, completion))
-            for completion in completions
-        )
-        visits = chain.visits(self.model.start)
+        here = self.of(policy, share)
+        completions = here.completions
+        visits = here.chain.visits(self.model.start)
         acted = self.model.state_count > 0
         # Visits after a state in which the log never acted are nobody's.
-        unseen_action = np.where(acted, unseen, 0.0)
+        unseen_action = np.where(acted, here.unseen, 0.0)
         total = visits.sum()
         return TabularValue(
-            lower=float(self.model.start @ lower),
-            value=float(self.model.start @ values),
-            upper=float(self.model.start @ upper),
+            lower=completions.lower,
+            value=completions.behavior,
+            upper=completions.upper,
             unseen_share=float(visits @ unseen_action / total),
             unseen_per_episode=float(visits @ unseen_action),
             unknown_share=float(visits @ ~acted / total),
-            endless=int(chain.endless.sum()),
-            state_values=values,
+            endless=int(here.chain.endless.sum()),
+            state_values=np.atleast_2d(here.state_values)[-1],
         )
 
-    def _mixed(self, policy: np.ndarray, share: float) -> np.ndarray:
-        return self.model.mix(policy, share) if share < 1 else policy
 
-    def _chain(self, policy: np.ndarray) -> tuple[Chain, np.ndarray, np.ndarray]:
-        """The chain of seen actions, their mean reward (S,), and the unseen mass (S,)."""
-        following, reward, seen = follow(self.model, policy)
+@dataclass(frozen=True, eq=False)
+class TabularPolicy:
+    """One policy in one fitted model; its chain is solved once for all that is asked."""
+
+    fitted: TabularFQE
+    policy: np.ndarray  # float64 (S, count)
+
+    @cached_property
+    def _followed(self) -> tuple[Chain, np.ndarray, np.ndarray]:
+        following, reward, seen = follow(self.fitted.model, self.policy)
         unseen = 1 - seen
         unseen[unseen < NEGLIGIBLE] = 0.0
-        log = self.log
-        chain = Chain(following, log.discount, log.horizon, self.tolerance)
+        log = self.fitted.log
+        chain = Chain(following, log.discount, log.horizon, self.fitted.tolerance)
         return chain, reward, unseen
 
+    @property
+    def chain(self) -> Chain:
+        """Through seen actions only."""
+        return self._followed[0]
 
-def _fill(
-    chain: Chain, reward: np.ndarray, unseen: np.ndarray, completion: np.ndarray
-) -> np.ndarray:
-    """Reward of each state, with `completion` (S,) or (horizon, S) for unseen actions."""
-    filled = reward + unseen * completion
-    return np.where(chain.endless, completion, filled)
+    @property
+    def unseen(self) -> np.ndarray:
+        """float64 (S,): the policy's mass on actions that the model has not seen."""
+        return self._followed[2]
 
+    def filled(self, completion: np.ndarray) -> np.ndarray:
+        """Mean reward, `completion` (S,) or (horizon, S) standing in for unseen actions."""
+        chain, reward, unseen = self._followed
+        return np.where(chain.endless, completion, reward + unseen * completion)
 
-def _at_all_horizons(chain: Chain, reward: np.ndarray) -> np.ndarray:
-    """Sums of `reward`: (S,), or (horizon, S) by steps to go."""
-    sums = chain.sums if chain.horizon is None else chain.sums_by_steps_left
-    return sums(reward)
+    @property
+    def value(self) -> float:
+        """From the start: unseen actions are worth what the behavior is."""
+        fitted = self.fitted
+        sums = self.chain.sums(self.filled(fitted.behavior_values))
+        return float(fitted.model.start @ sums)
+
+    @cached_property
+    def state_values(self) -> np.ndarray:
+        """V^π (S,), or (horizon, S) by steps to go: unseen actions as in `value`."""
+        return self.at_all_horizons(self.fitted.behavior_values)
+
+    def at_all_horizons(self, completion: np.ndarray) -> np.ndarray:
+        """Values (S,), or (horizon, S) by steps to go, with this completion."""
+        chain = self.chain
+        sums = chain.sums if chain.horizon is None else chain.sums_by_steps_left
+        return sums(self.filled(completion))
+
+    @property
+    def completions(self) -> Completions:
+        """From the start: unseen actions worth the least, as the behavior, the most."""
+        log, start = self.fitted.log, self.fitted.model.start
+        value = np.atleast_2d(self.state_values)[-1]
+        low, high = (self.chain.sums(self.filled(end)) for end in (log.low, log.high))
+        return Completions(float(start @ low), float(start @ value), float(start @ high))
+
+    def visits(self, start: np.ndarray) -> np.ndarray:
+        """float64 (S,), or (horizon, S) by step: Σ γ^t P(s_t = s) from `start` (S,)."""
+        chain = self.chain
+        return (chain.visits if chain.horizon is None else chain.visits_by_step)(start)
 
 
 def follow(
@@ -189,23 +214,3 @@ def follow(
     following.eliminate_zeros()  # Actions not taken are no paths.
     reward = np.bincount(of.pair_state, taken * model.pair_reward, states)
     return following, reward, np.bincount(of.pair_state, taken, states)
-
-
-def cross_fitted(
-    log: TabularLog, policy: np.ndarray, *, fold: np.ndarray, share: float = 1.0
-) -> Completions:
-    """Mean over folds of the values at its start states in the model of the other folds.
-
-    `fold` (episodes,) keeps groups together (`stitchrl.splits.folds`). For selection, and
-    wherever the policy may have been made from the same episodes. A single fold, as of a
-    log with one group, is fitted to itself.
-    """
-    lower = value = upper = 0.0
-    for number in range(int(fold.max()) + 1):
-        held_out = fold == number
-        others = held_out if held_out.all() else ~held_out
-        fitted = log.fit(others, start_weight=held_out).evaluate(policy, share)
-        lower += fitted.lower * held_out.mean()
-        value += fitted.value * held_out.mean()
-        upper += fitted.upper * held_out.mean()
-    return Completions(float(lower), float(value), float(upper))

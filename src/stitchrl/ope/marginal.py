@@ -5,12 +5,13 @@ in exchange the process must be Markov in the states of the log. Exact in the mo
 log: visits by linear solve, over counts.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from stitchrl.dataset import Dataset
-from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
+from stitchrl.ope.cross_fitting import HeldOut
 
 
 class MarginalParts(NamedTuple):
@@ -20,10 +21,8 @@ class MarginalParts(NamedTuple):
     robust: np.ndarray  # V̂(s_0) + Σ_t w (r + γ V̂(s') - Q̂): double reinforcement learning.
 
 
-def marginal(
-    dataset: Dataset, log: TabularLog, policy: np.ndarray, *, fold: np.ndarray
-) -> MarginalParts:
-    """What `policy` (S, count) is worth by ratios w, V̂ and Q̂ fitted to the other folds.
+def marginal(dataset: Dataset, parts: Sequence[HeldOut]) -> MarginalParts:
+    """What a policy is worth by ratios w, V̂ and Q̂ fitted to the other folds.
 
     w(s, a) is the expected Σ γ^t 1(s, a) under the policy over the log's mean count of
     (s, a) in an episode. Where a horizon binds, each step to go has its own w, V̂ and Q̂,
@@ -34,31 +33,24 @@ def marginal(
     2019, arXiv 1906.03393 for the ratios). A single fold is fitted to itself: then both
     are FQE, if every action of the policy was seen.
     """
-    parts = MarginalParts(*np.zeros((2, dataset.episodes)))
-    for number in range(int(fold.max()) + 1):
-        held_out = fold == number
-        fitted = log.fit(held_out if held_out.all() else ~held_out)
-        episodes = (held_out if held_out.all() else ~held_out).sum()
-        _add(parts, fitted, policy, held_out, int(episodes))
-    return parts
+    found = MarginalParts(*np.zeros((2, dataset.episodes)))
+    for part in parts:
+        _add(found, part)
+    return found
 
 
-def _add(
-    parts: MarginalParts,
-    fitted: TabularFQE,
-    policy: np.ndarray,
-    held_out: np.ndarray,
-    episodes: int,
-) -> None:
-    """Parts of the `held_out` episodes (bool) from a model of so many other `episodes`."""
-    model, log = fitted.model, fitted.log
+def _add(found: MarginalParts, part: HeldOut) -> None:
+    """Parts of the episodes that are held out, from a model of the others."""
+    held_out, others, here = part
+    model, log = here.fitted.model, here.fitted.log
     of, discount = log.transitions, log.discount
     rows = held_out[of.row_episode]
     triple, of_episode = of.row_triple[rows], of.row_episode[rows]
-    visits = np.atleast_2d(fitted.visits(policy))  # (steps, S), or a single row.
-    v = np.atleast_2d(fitted.state_values(policy))
-    per_episode = np.where(model.pair_count > 0, model.pair_count, np.inf) / episodes
-    taken = model.pair_policy(policy) / per_episode
+    start = np.bincount(of.first_state[others], minlength=len(of.states)) / others.sum()
+    visits = np.atleast_2d(here.visits(start))  # (steps, S), or a single row.
+    v = np.atleast_2d(here.state_values)
+    per_episode = np.where(model.pair_count > 0, model.pair_count, np.inf) / others.sum()
+    taken = model.pair_policy(here.policy) / per_episode
     pair = of.triple_pair
     weight, correction = np.zeros((2, len(pair)))
     for step, visited in enumerate(visits):
@@ -75,7 +67,7 @@ def _add(
         correction += w * (discount * following - q[pair])
     earned = weight[triple] * of.row_reward[rows]
     size = len(held_out)
-    parts.ratio[:] += np.bincount(of_episode, earned, size)
+    found.ratio[:] += np.bincount(of_episode, earned, size)
     residual = np.bincount(of_episode, earned + correction[triple], size)
     first = v[-1][of.first_state]  # With all steps to go.
-    parts.robust[:] += np.where(held_out, first + residual, 0.0)
+    found.robust[:] += np.where(held_out, first + residual, 0.0)

@@ -1,40 +1,35 @@
 """Fitted values of a policy at each row of a log, from the closed form of FQE."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from stitchrl.dataset import Dataset
+from stitchrl.ope.cross_fitting import HeldOut
 from stitchrl.ope.doubly_robust import RowValues
 from stitchrl.ope.empirical_model import EmpiricalModel
-from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
+from stitchrl.ope.fqe_tabular import TabularPolicy
 
 
-def tabular_row_values(
-    dataset: Dataset, log: TabularLog, policy: np.ndarray, *, fold: np.ndarray
-) -> RowValues:
-    """Q̂ and V̂ of `policy` (S, count) at each row, fitted to the other folds.
+def tabular_row_values(dataset: Dataset, parts: Sequence[HeldOut]) -> RowValues:
+    """Q̂ and V̂ of a policy at each row, fitted to the other folds.
 
-    `fold` (episodes,) keeps groups together; a single fold is fitted to itself. Actions
-    that a fit has not seen are worth what the behavior is worth there. V̂ is the mean of Q̂
-    under the policy, so that DR is unbiased whatever the fit. NaN after a truncated episode
-    of which nobody knows where it stopped.
+    Actions that a fit has not seen are worth what the behavior is worth there. V̂ is the
+    mean of Q̂ under the policy, so that DR is unbiased whatever the fit. NaN after a
+    truncated episode of which nobody knows where it stopped.
     """
     logged, expected = np.full((2, dataset.size), np.nan)
     values = RowValues(logged, expected, np.zeros(dataset.episodes))
-    for number in range(int(fold.max()) + 1):
-        held_out = fold == number
-        fitted = log.fit(held_out if held_out.all() else ~held_out)
-        _fill(values, dataset, fitted, policy, held_out)
+    for part in parts:
+        _fill(values, dataset, part.policy, part.held_out)
     return values
 
 
 def _fill(
-    values: RowValues,
-    dataset: Dataset,
-    fitted: TabularFQE,
-    policy: np.ndarray,
-    episodes: np.ndarray,
+    values: RowValues, dataset: Dataset, here: TabularPolicy, episodes: np.ndarray
 ) -> None:
     """Write the values of these `episodes` (bool) into `values`."""
+    fitted, policy = here.fitted, here.policy
     transitions, horizon = fitted.log.transitions, fitted.log.horizon
     state, final_state = transitions.row_state, transitions.final_state
     rows = episodes[dataset.episode]
@@ -47,18 +42,18 @@ def _fill(
     is_known = final_state < len(transitions.states)
     values.final[goes_on & ~is_known] = np.nan
     goes_on &= is_known
-    v, completion = fitted.state_values(policy), fitted.behavior_values
+    v, completion = here.state_values, fitted.behavior_values
     for steps in np.union1d(left[rows], left_at_end[goes_on]):
         if horizon is None:
             q = _action_values(fitted.model, v, completion, fitted.log.discount)
         else:
             later = v[steps - 2] if steps > 1 else np.zeros(v.shape[1])
-            now = completion[steps - 1]
-            q = _action_values(fitted.model, later, now, fitted.log.discount)
+            fill = completion[steps - 1]
+            q = _action_values(fitted.model, later, fill, fitted.log.discount)
         expected = (policy * q).sum(axis=1)
-        here = rows & (left == steps)
-        values.logged[here] = q[state[here], dataset.action[here]]
-        values.expected[here] = expected[state[here]]
+        now = rows & (left == steps)
+        values.logged[now] = q[state[now], dataset.action[now]]
+        values.expected[now] = expected[state[now]]
         after = goes_on & (left_at_end == steps)
         values.final[after] = expected[final_state[after]]
 
