@@ -108,6 +108,7 @@ def test_line_4_deploy():
         ({"effective_size": 49.0, "groups": 512}, "ESS"),
         ({"mean_weight": 0.79}, "MEAN_WEIGHT"),
         ({"mean_weight": 1.26}, "MEAN_WEIGHT"),
+        ({"tail_shape": 0.71}, "TAIL"),
         ({"unseen_share": 0.011, "fqe": Completions(0.77, 0.85, 0.86)}, "UNSEEN"),
         ({"unseen_share": None}, "UNSEEN"),
         ({"overestimates": True}, "OVERESTIMATE"),
@@ -143,6 +144,16 @@ def test_what_is_not_known_is_neither_passed_nor_failed():
     assert unknown(alone) == {"UNSEEN"} and alone.line == 5
     fitted = decide(replace(GOOD, has_fitted_behavior=True))
     assert unknown(fitted) == {"CALIBRATION"} and fitted.line == 5
+
+
+def test_a_heavy_tail_is_said_once():
+    heavy = Refusal("HEAVY", "Weights are heavy.", "Move less far.")
+    verdict = decide(replace(GOOD, refusals=(heavy,), tail_shape=0.9))
+    assert (verdict.decision, verdict.line) == (Decision.CANNOT_SAY, 1)
+    assert "TAIL" not in [reason.code for reason in verdict.reasons]
+    assert failed(decide(replace(GOOD, tail_shape=0.5))) == set()
+    none = decide(replace(GOOD, tail_shape=float("-inf")))
+    assert "TAIL" not in [reason.code for reason in none.reasons]
 
 
 def test_what_rests_on_refused_weights_is_not_computed():

@@ -35,7 +35,7 @@ from stitchrl.ope.planning import (
     required_groups,
 )
 
-MIXING_HELPS = {"MEANW", "SUPPORT", "DET_IS", "ESS_LOW", "TOO_FAR"}
+MIXING_HELPS = {"MEANW", "HEAVY", "SUPPORT", "DET_IS", "ESS_LOW", "TOO_FAR"}
 
 
 class Decision(StrEnum):

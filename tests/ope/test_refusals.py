@@ -71,6 +71,13 @@ def test_meanw(mean, error, raised):
         says(estimated, "MEANW", "must average 1", "estimated")
 
 
+def test_heavy():
+    assert refuse.heavy_tail(0.69) is None
+    assert refuse.heavy_tail(float("nan")) is None
+    assert refuse.heavy_tail(float("-inf")) is None
+    says(refuse.heavy_tail(0.7), "HEAVY", "k is 0.70", "the next episode may outweigh")
+
+
 def test_horizon():
     process = random_mdp()
     rows = process.mdp.simulate(process.behavior, episodes=5, seed=0, max_steps=3)

@@ -30,6 +30,7 @@ from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
 from stitchrl.ope.importance import data_mean, wis
 from stitchrl.ope.intervals import betting
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
+from stitchrl.ope.tails import pareto_shape
 from stitchrl.ope.weights import Weights, log_ratio
 from stitchrl.splits import folds
 
@@ -215,6 +216,7 @@ class Certification:
         raised = (
             refuse.unsupported(distance.unsupported_share) if known else None,
             refuse.mean_weight_off(weights.mean, weights.mean_error, is_fitted=not known),
+            refuse.heavy_tail(shape := pareto_shape(weights)),
             self._deterministic(policy, weights, evidence.share),
             refuse.low_effective_size(weights.effective_size, groups, part=self.part),
         )
@@ -225,6 +227,7 @@ class Certification:
             asymptotic=asymptotic,
             effective_size=weights.effective_size,
             mean_weight=weights.mean,
+            tail_shape=shape,
             kl_bits=distance.bits_per_episode,
             agreement=agreement(families, self.returns),
             refusals=(*evidence.refusals, *(r for r in raised if r is not None)),

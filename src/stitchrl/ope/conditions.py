@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 from stitchrl.ope.agreement import Word
 from stitchrl.ope.base import Interval
 from stitchrl.ope.evidence import SPARE_BITS, Evidence
 from stitchrl.ope.planning import ENOUGH_EFFECTIVE, ENOUGH_SHARE
-from stitchrl.ope.refusals import FEWEST_EFFECTIVE
+from stitchrl.ope.refusals import FEWEST_EFFECTIVE, HEAVIEST_SHAPE
 
 ERROR = 0.05  # One-sided, of all candidates together.
 MEAN_WEIGHT = (0.8, 1.25)
@@ -23,6 +24,7 @@ UNKNOWN = {
     "LOWER_BOUND": "whether it is better than the present behavior",
     "ESS": "how many episodes effectively speak about it",
     "MEAN_WEIGHT": "what importance weights average",
+    "TAIL": "how slowly the largest importance weights fall off",
     "UNSEEN": "how many of its decisions are actions that the log does not show",
     "AGREEMENT": "whether methods agree",
     "CALIBRATION": "how well the estimated probabilities of logged actions fit",
@@ -51,13 +53,15 @@ def not_computed(code: str, after: str | None = None) -> Reason:
 def without_refused(reasons: list[Reason], evidence: Evidence) -> list[Reason]:
     """What rests on something refused is not computed; the milder of two checks goes.
 
-    A refusal of the mean weight says more than MEAN_WEIGHT, and of ESS and ESS_LOW the one
-    is enough that failed, else the stricter.
+    A refusal of the mean weight says more than MEAN_WEIGHT, HEAVY more than TAIL; of ESS
+    and ESS_LOW the one is enough that failed, else the stricter.
     """
     raised = {reason.code for reason in reasons[: len(refused(evidence))]}
     if evidence.has_few_effective:
         raised.add("ESS_LOW")
     gone = {"MEAN_WEIGHT"} if "MEANW" in raised else set()
+    if "HEAVY" in raised:
+        gone.add("TAIL")
     gone.add("ESS" if evidence.has_few_effective else "ESS_LOW")
     found = []
     for reason in reasons:
@@ -77,7 +81,7 @@ def _refused_below(code: str, raised: set[str]) -> str | None:
         takes = raised - BOUNDS_HOLD
     elif code in ("AGREEMENT", "POINTS"):
         takes = raised
-    elif code in ("ESS", "MEAN_WEIGHT"):
+    elif code in ("ESS", "MEAN_WEIGHT", "TAIL"):
         takes = raised & WEIGHTS_REFUSED
     return min(takes, default=None)
 
@@ -198,6 +202,15 @@ def trustworthy(evidence: Evidence) -> Iterator[Reason]:
             mean,
             f"between {least} and {most}",
             f"Importance weights average {said(mean)}; they should average 1.",
+        )
+    if evidence.tail_shape is not None and isfinite(evidence.tail_shape):
+        shape = evidence.tail_shape
+        yield Reason(
+            "TAIL",
+            shape < HEAVIEST_SHAPE,
+            shape,
+            f"below {HEAVIEST_SHAPE}",
+            f"The largest importance weights fall off with Pareto's k = {said(shape)}.",
         )
     yield _seen(evidence)
     yield Reason(

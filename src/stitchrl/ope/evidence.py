@@ -38,6 +38,7 @@ class Evidence:
     asymptotic: Interval | None = None
     effective_size: float | None = None
     mean_weight: float | None = None
+    tail_shape: float | None = None  # Pareto's k of the weights; NaN: too few to say.
     kl_bits: float | None = None  # Per episode.
     unseen_share: float | None = None  # Of its decisions: actions the log never shows.
     has_fitted_behavior: bool = False  # Propensities are estimated.

@@ -16,6 +16,7 @@ MEAN_WEIGHT_ERRORS = 5.0
 MEAN_WEIGHT_ROUNDING = 1e-3  # Propensities written with few digits, over an episode.
 UNSUPPORTED_SHARE = 0.01
 MISSED_SHARE = 0.1
+HEAVIEST_SHAPE = 0.7  # Vehtari et al. 2024, arXiv 1507.02646.
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,22 @@ def mean_weight_off(
         "episodes that were not seen carry the weight.",
         "Check the propensities; if they are right, move less far: mix the policy with "
         "the present behavior.",
+    )
+
+
+def heavy_tail(shape: float) -> Refusal | None:
+    """HEAVY: the largest weights say that weights have no variance to count on.
+
+    `shape` is Pareto's k, NaN if there are too few weights to say.
+    """
+    if not shape >= HEAVIEST_SHAPE:
+        return None
+    return Refusal(
+        "HEAVY",
+        f"The largest importance weights fall off so slowly (Pareto's k is {shape:.2f}; "
+        f"from {HEAVIEST_SHAPE} on weighted means are not to be trusted) that the next "
+        "episode may outweigh all others.",
+        "Move less far: mix the policy with the present behavior.",
     )
 
 
