@@ -54,6 +54,7 @@ def config(name: str, settings: dict[str, Any], updates: int) -> Any:
         conservative_weight=settings["initial_weight"],
         alpha_threshold=settings["target_gap"],
         n_action_samples=settings["action_samples"],
+        soft_q_backup=True,  # Draws next actions, as the authors; else it takes the mode.
         **same,
     )
 

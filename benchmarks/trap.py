@@ -30,7 +30,7 @@ from stitchrl.verdict import decide_all
 
 EPISODES = 1_000
 BANDIT_EPISODES = 200
-GRAPH_EPISODES = 400
+GRAPH_EPISODES = 600
 
 
 def decisions(log: Dataset, table: PolicyTable, *, seed: int, mixtures: bool) -> Counter:
@@ -120,7 +120,8 @@ def main() -> None:
         if (seed + 1) % 50 == 0:
             print(f"{seed + 1} of {options.logs}", file=sys.stderr, flush=True)
     rows = []
-    for name in sorted(counted | Counter({"trap/other_log/deploy": 0})):
+    never = {f"trap/{log}/deploy" for log in ("same_log", "other_log")}
+    for name in sorted(never | counted.keys()):
         hits, n = counted[name], options.logs
         low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
         high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
