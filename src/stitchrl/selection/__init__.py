@@ -1,0 +1,1 @@
+"""Choosing among candidates: offline by estimates, online with few trials."""

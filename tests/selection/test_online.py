@@ -1,0 +1,93 @@
+"""Choosing with few trials: by hand, and on policies whose values are known."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stitchrl.selection.online import Beliefs, Trials
+
+SHARED = Path(os.environ.get("STITCHRL_SHARED", "../shared")) / "data"
+POLICIES = SHARED / "aops_cartpole_swingup.npz"
+
+
+def test_beliefs_by_hand():
+    """Two policies, no estimates: .5, variance .33, covariance .25; one trial of .9."""
+    beliefs = Beliefs.of(2)
+    trials = Trials.none(2).after(0, 0.9)
+    noise = 0.05**2
+    mean, deviation = beliefs.after(trials)
+    gain = 0.33 / (0.33 + noise)
+    assert mean[0] == pytest.approx(0.5 + gain * 0.4)
+    assert mean[1] == pytest.approx(0.5 + 0.25 / (0.33 + noise) * 0.4)
+    assert deviation[0] ** 2 == pytest.approx(0.33 * (1 - gain))
+    assert deviation[1] ** 2 == pytest.approx(0.33 - 0.25**2 / (0.33 + noise))
+
+
+def test_noise_is_learned():
+    trials = Trials.none(2)
+    for returned in (0.2, 0.8, 0.2, 0.8):
+        trials = trials.after(1, returned)
+    assert trials.noise == pytest.approx((4 * 0.3**2 + 5 * 0.05**2) / (3 + 5))
+
+
+def test_the_estimate_goes_first_and_trials_overrule_it():
+    beliefs = Beliefs.of(4, estimates=np.array([10.0, 30.0, 20.0, -5.0]))
+    trials = Trials.none(4)
+    assert beliefs.next(trials) == 1
+    for _ in range(3):
+        trials = trials.after(1, 0.1)
+    assert beliefs.next(trials) != 1
+    for policy in (0, 2, 3):
+        trials = trials.after(policy, 0.6 if policy == 3 else 0.2)
+    assert beliefs.best(trials) == 3
+
+
+def test_policies_that_act_alike_share_what_was_learned():
+    distance = np.array([[0.0, 0.01, 1.0], [0.01, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    trials = Trials.none(3).after(0, 0.9)
+    mean, _ = Beliefs.of(3, distance=distance).after(trials)
+    assert mean[1] > mean[2] + 0.01
+
+
+def test_nothing_untried_is_best():
+    with pytest.raises(ValueError, match="No policy was tried yet"):
+        Beliefs.of(3).best(Trials.none(3))
+    beliefs = Beliefs.of(3, estimates=np.array([0.0, 1.0, 2.0]))
+    assert beliefs.best(Trials.none(3).after(0, 0.3)) == 0
+
+
+def test_returns_are_scaled():
+    with pytest.raises(ValueError, match=r"scaled to \[0, 1\].*but one is 31"):
+        Trials.none(2).after(0, 31.0)
+
+
+def curve(with_estimates: bool, repeats: int, pulls: int) -> np.ndarray:
+    """Mean true value of the best so far after each pull, of the range of all 76."""
+    with np.load(POLICIES) as file:
+        returns, estimates = file["returns"].astype(float), file["fqe_value"]
+    scaled = returns / returns.max()
+    value = returns.mean(axis=1)
+    value = (value - value.min()) / np.ptp(value)
+    rng = np.random.default_rng(0)
+    found = np.zeros((repeats, pulls))
+    for number in range(repeats):
+        chosen = rng.choice(len(value), 8, replace=False)
+        told = estimates[chosen] if with_estimates else None
+        beliefs, trials = Beliefs.of(8, estimates=told), Trials.none(8)
+        for pull in range(pulls):
+            policy = beliefs.next(trials)
+            drawn = scaled[chosen[policy], rng.integers(returns.shape[1])]
+            trials = trials.after(policy, float(drawn))
+            found[number, pull] = value[chosen[beliefs.best(trials)]]
+    return found.mean(axis=0)
+
+
+@pytest.mark.skipif(not POLICIES.is_file(), reason=f"{POLICIES} is not here")
+def test_estimates_are_worth_trials_on_policies_of_others():
+    """76 policies of A-OPS, eight at a time: better for five pulls, then not worse."""
+    found, without = curve(True, 300, 20), curve(False, 300, 20)
+    assert (found[:5] > without[:5] + 0.01).all()
+    assert (found[5:] > without[5:] - 0.01).all()
+    assert found[9] >= 0.88 and found[0] > 0.8
