@@ -3,9 +3,9 @@
 Values of policies are one Gaussian vector: a common level, what an offline estimate such as
 FQE explains of them by its ranks, what policies that act alike share, and the rest. Trials
 update it; the policy with the highest upper confidence bound is tried next (Srinivas et
-al. 2010, arXiv 0912.3995; with offline estimates Konyushkova et al. 2021, arXiv 2106.10251).
-The offline estimate counts for a few trials and fades as they come in by itself, because
-its weight is learned, too.
+al. 2010, arXiv 0912.3995; with offline estimates Konyushkova et al. 2021, arXiv
+2106.10251). The offline estimate counts for a few trials and fades as they come in by
+itself, because its weight is learned, too.
 """
 
 from dataclasses import dataclass, replace
