@@ -135,7 +135,9 @@ def test_a_missing_log_says_what_is_there(tmp_path):
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--algorithms", "icq"], "No algorithm is called 'icq'. Did you mean 'i"),
+        (["--algorithms", "icq"], "there is no 'icq'. Did you mean 'i"),
+        (["--algorithms", "value_itration"], "Did you mean 'value_iteration'?"),
+        (["--algorithms", "td3_bc"], "'td3_bc' needs continuous actions, but this log"),
         (["-o", "iql.expectile"], "must look like iql.expectile=.7,.9"),
         (
             ["-o", "bc.hiddens=8"],

@@ -177,7 +177,7 @@ def test_with_the_true_values_only_noise_of_the_process_is_left():
     found = doubly_robust(log, weights, values, discount=discount)
     value = graph.value(0.2, discount)
     assert likelihood @ found == pytest.approx(value, abs=1e-10)
-    # Var = Σ_t γ^2t E[W_t² Var(r + γ V(s') | s, a)]: Jiang and Li 2016, Theorem 1, where
+    # Var = Σ_t γ^2t E[W_t² Var(r + γ V(s') | s, a)]: Jiang and Li 2016, where
     # the reward of ±1 tells of the slip and the value of the layer does, too.
     noise = 0.0
     for t in range(graph.length - 1):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from stitchrl import sources
 from stitchrl.algorithms import ALGORITHMS, USUAL, find
 from stitchrl.dataset import Dataset
-from stitchrl.findings import did_you_mean
+from stitchrl.findings import did_you_mean, perhaps
 from stitchrl.needs import met_by, served
 from stitchrl.plan import Grid, Plan, parse_option
 from stitchrl.sources.mapping import mapping_of
@@ -93,8 +93,14 @@ def _algorithms(
         return {"algorithms": {}, "tabular": False}
     names = [name.strip() for name in said.split(",") if name.strip()]
     for name in names:
-        if name != TABULAR:
+        if name in ALGORITHMS:
             find(name, spec.action)
+        elif name != TABULAR:
+            known = [*(one for one in ALGORITHMS if kind in ALGORITHMS[one]), TABULAR]
+            raise ValueError(
+                f"--algorithms: there is no '{name}'. {perhaps(name, known)}For this log "
+                f"there are: {', '.join(known)}; or all, or none."
+            )
     before = _grids(entries.get("algorithms") or {}, spec)
     return {
         "algorithms": {name: before.get(name, {}) for name in names if name != TABULAR},

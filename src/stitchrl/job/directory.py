@@ -41,7 +41,8 @@ def read_machine(directory: str | Path) -> dict[str, Any]:
 def read_commands(directory: str | Path, more: Commands = ()) -> Commands:
     """Lines that a run was begun with and what each is for, and `more` for other ends."""
     begun_with = dict(read_saved(directory, PLAN).get("commands", []))
-    return tuple((begun_with | dict(more) | begun_with).items())
+    others = ((why, line) for why, line in more if why not in begun_with)
+    return (*begun_with.items(), *others)
 
 
 def is_saved(directory: str | Path, name: str) -> bool:

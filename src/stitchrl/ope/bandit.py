@@ -46,7 +46,7 @@ def self_normalized_doubly_robust(rounds: Rounds) -> np.ndarray:
 
 
 def switch(rounds: Rounds, *, threshold: float) -> np.ndarray:
-    """DR where w ≤ `threshold`, the model alone elsewhere (Wang et al., Eq. 6)."""
+    """DR where w ≤ `threshold`, the model alone elsewhere (Wang et al.)."""
     return _corrected(rounds, np.where(rounds.weight <= threshold, rounds.weight, 0.0))
 
 

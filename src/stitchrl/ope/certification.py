@@ -210,13 +210,14 @@ class Certification:
         if known:  # Nothing is guaranteed by propensities that were estimated.
             found = self._betting(weights)
             guaranteed = difference(found, self.present_guaranteed)
+        shape = pareto_shape(weights)
         asymptotic = None
         if weighted.interval is not None and self.present.interval is not None:
             asymptotic = difference(weighted.interval, self.present.interval)
         raised = (
             refuse.unsupported(distance.unsupported_share) if known else None,
             refuse.mean_weight_off(weights.mean, weights.mean_error, is_fitted=not known),
-            refuse.heavy_tail(shape := pareto_shape(weights)),
+            refuse.heavy_tail(shape),
             self._deterministic(policy, weights, evidence.share),
             refuse.low_effective_size(weights.effective_size, groups, part=self.part),
         )

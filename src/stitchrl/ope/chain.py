@@ -1,6 +1,7 @@
 """Expected sums along a Markov chain that may end: by linear solve, or step by step."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,33 +57,40 @@ class Chain:
         """
         if self.horizon is None:
             return self._solve(reward)
-        return self.sums_by_steps_left(reward)[-1]
+        return deque(self._growing(reward), maxlen=1)[0]
 
     def sums_by_steps_left(self, reward: np.ndarray) -> np.ndarray:
         """float64 (horizon, S): the sums of `reward` over 1, 2, … steps.
 
         `reward` is (S,), or (horizon, S) for 1, 2, … steps to go.
         """
-        assert self.horizon is not None
-        result, before = np.empty((self.horizon, self.states)), np.zeros(self.states)
-        for number, now in enumerate(np.broadcast_to(reward, result.shape)):
-            before = result[number] = now + self.discount * (self.following @ before)
-        return result
+        return np.stack([*self._growing(reward)])
 
     def visits(self, start: np.ndarray) -> np.ndarray:
         """E Σ_t γ^t 1(s_t = s) for each s, `start` (S,) being the distribution of s_0."""
         if self.horizon is None:
             return self._factors[1](start)
-        return self.visits_by_step(start).sum(axis=0)
+        return sum(self._walk(start), np.zeros(self.states))
 
     def visits_by_step(self, start: np.ndarray) -> np.ndarray:
         """float64 (horizon, S): γ^t P(s_t = s) at t = 0, 1, …"""
+        return np.stack([*self._walk(start)])
+
+    def _growing(self, reward: np.ndarray) -> Iterator[np.ndarray]:
+        """Sums of `reward` over 1, 2, … steps, one (S,) after the other."""
         assert self.horizon is not None
-        result, now = np.empty((self.horizon, self.states)), start
-        for step in range(self.horizon):
-            result[step] = now
+        total = np.zeros(self.states)
+        for now in np.broadcast_to(reward, (self.horizon, self.states)):
+            total = now + self.discount * (self.following @ total)
+            yield total
+
+    def _walk(self, start: np.ndarray) -> Iterator[np.ndarray]:
+        """γ^t P(s_t = s) at t = 0, 1, …, one (S,) after the other."""
+        assert self.horizon is not None
+        now = start
+        for _ in range(self.horizon):
+            yield now
             now = self.discount * (now @ self.following)
-        return result
 
     @cached_property
     def _ending(self) -> csr_array:

@@ -207,7 +207,7 @@ def trustworthy(evidence: Evidence) -> Iterator[Reason]:
         shape = evidence.tail_shape
         yield Reason(
             "TAIL",
-            shape < HEAVIEST_SHAPE,
+            not evidence.has_heavy_tail,
             shape,
             f"below {HEAVIEST_SHAPE}",
             f"The largest importance weights fall off with Pareto's k = {said(shape)}.",

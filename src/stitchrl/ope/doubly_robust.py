@@ -23,8 +23,8 @@ def doubly_robust(
     """float64 (episodes,): Σ_t γ^t [W_t (r_t - Q̂) + W_{t-1} V̂] of each; their mean is DR.
 
     After a truncated episode the rest is γ^T W_{T-1} V̂(s_T). Unbiased with known
-    propensities, whatever Q̂, as long as V̂ is its mean (Jiang and Li 2016, arXiv 1511.03722,
-    Eq. 10; Thomas and Brunskill 2016, arXiv 1604.00923, Eq. 2).
+    propensities, whatever Q̂, as long as V̂ is its mean (Jiang and Li 2016, arXiv 1511.03722;
+    Thomas and Brunskill 2016, arXiv 1604.00923).
     """
     return _by_episode(dataset, weights.now, weights.before, values, discount=discount)
 
@@ -34,7 +34,7 @@ def weighted_doubly_robust(
 ) -> np.ndarray:
     """float64 (episodes,): the same with W_t / Σ_j W_t for W_t; their *sum* is WDR.
 
-    Consistent (Thomas and Brunskill 2016, Eq. 3). NaN if at some step no episode has
+    Consistent (Thomas and Brunskill 2016). NaN if at some step no episode has
     weight.
     """
     shares, before = weights.shares, weights.shares_before

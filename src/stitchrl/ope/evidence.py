@@ -7,7 +7,7 @@ from math import log2
 from stitchrl.ope.agreement import Agreement
 from stitchrl.ope.base import Completions, Estimate, Interval
 from stitchrl.ope.bounds import ReturnBounds
-from stitchrl.ope.refusals import FEWEST_EFFECTIVE, Refusal
+from stitchrl.ope.refusals import FEWEST_EFFECTIVE, HEAVIEST_SHAPE, Refusal
 
 SPARE_BITS = 3.0
 
@@ -64,6 +64,11 @@ class Evidence:
     def has_few_effective(self) -> bool:
         """ESS < 10."""
         return self.effective_size is not None and self.effective_size < FEWEST_EFFECTIVE
+
+    @property
+    def has_heavy_tail(self) -> bool:
+        """Pareto's k of .7 and more."""
+        return self.tail_shape is not None and self.tail_shape >= HEAVIEST_SHAPE
 
     @property
     def is_far(self) -> bool:

@@ -103,7 +103,7 @@ def linear_marginal(
 
     w = φ · θ, where Σ w (φ - γ φ') is the sum of φ at starts: then w weighs the log's rows
     as the policy would visit them, as far as functions linear in φ can tell (Uehara, Huang,
-    Jiang 2020, arXiv 1910.12809, section 4). Fitted to itself it says what `linear_fqe`
+    Jiang 2020, arXiv 1910.12809). Fitted to itself it says what `linear_fqe`
     says. Without a horizon: cut episodes go on.
     """
     found = MarginalParts(*np.zeros((2, dataset.episodes)))

@@ -1,6 +1,6 @@
 """MAGIC: fitted values for the far end of an episode, weights for its beginning.
 
-Thomas and Brunskill 2016, arXiv 1604.00923, section 8: of estimates that switch from
+Thomas and Brunskill 2016, arXiv 1604.00923: of estimates that switch from
 weights to the model after 0, 1, 2, 4, … decisions, the mixture with the least squared error
 as far as it can be told: their covariance, plus the outer product of their biases.
 """

@@ -29,7 +29,7 @@ def marginal(dataset: Dataset, parts: Sequence[HeldOut]) -> MarginalParts:
     and each row tells about all of them, as the process is the same at all times.
 
     The robust form is right if w or Q̂ is; its parts are its influence function, from which
-    an interval follows (Kallus and Uehara 2022, arXiv 1909.05850, Eq. 5; Xie, Ma, Wang
+    an interval follows (Kallus and Uehara 2022, arXiv 1909.05850; Xie, Ma, Wang
     2019, arXiv 1906.03393 for the ratios). A single fold is fitted to itself: then both
     are FQE, if every action of the policy was seen.
     """

@@ -1,7 +1,7 @@
 """Importance sampling that weighs each reward by the decisions before it only.
 
-Of truncated episodes it is the value up to where the log stops. The policies' weights are
-products, so that these estimators are unbiased, or consistent, for any process.
+Of truncated episodes it is the value up to where the log stops. Nothing is asked of the
+process, Markov or not; only propensities must be right.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def importance_sampling(
 ) -> np.ndarray:
     """float64 (episodes,): W G of each episode; their mean is IS.
 
-    Unbiased; its variance may be infinite (Precup, Sutton, Singh 2000, Eq. 3).
+    Unbiased; its variance may be infinite (Precup, Sutton, Singh 2000).
     """
     return weights.values * dataset.returns(discount)
 
@@ -29,7 +29,7 @@ def importance_sampling(
 def per_decision(dataset: Dataset, weights: StepWeights, *, discount: float) -> np.ndarray:
     """float64 (episodes,): Σ_t γ^t W_t r_t of each episode; their mean is PDIS.
 
-    Unbiased (Precup, Sutton, Singh 2000, Eq. 4).
+    Unbiased (Precup, Sutton, Singh 2000).
     """
     earned = discounts(dataset, discount) * weights.now * dataset.reward
     return np.add.reduceat(earned, dataset.first_row)
@@ -40,7 +40,7 @@ def consistent_per_decision(
 ) -> float:
     """CWPDIS: Σ_t γ^t Σ_i W_t r_t / Σ_i W_t, normalizers as in `StepWeights.shares`.
 
-    Consistent (Thomas 2015, Safe Reinforcement Learning, Eq. 3.15). NaN if at some step no
+    Consistent (Thomas 2015, Safe Reinforcement Learning). NaN if at some step no
     episode has weight, for then nothing is known of what the policy earns there.
     """
     return float((discounts(dataset, discount) * weights.shares * dataset.reward).sum())

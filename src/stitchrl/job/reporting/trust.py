@@ -63,7 +63,8 @@ def weighted_trust(evidence: Evidence) -> Trust:
     if size is None or mean is None or evidence.groups < FEWEST_GROUPS:
         return Trust.POOR
     is_possible = IMPOSSIBLE_WEIGHT[0] <= mean <= IMPOSSIBLE_WEIGHT[1]
-    if evidence.has_few_effective or evidence.is_far or not is_possible:
+    is_hopeless = evidence.has_few_effective or evidence.has_heavy_tail or evidence.is_far
+    if is_hopeless or not is_possible:
         return Trust.POOR
     is_right = MEAN_WEIGHT[0] <= mean <= MEAN_WEIGHT[1]
     is_good = size >= required_size(evidence) and is_right
