@@ -1,5 +1,6 @@
 """Train, selection and certification: disjoint parts of a log, split by group."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,16 @@ def split(
         part[members] = number
     of_episode = part[dataset.episode_group]
     return Splits(*(dataset.take_episodes(of_episode == number) for number in range(3)))
+
+
+def held_out_and_others(fold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of each fold two bool (episodes,): those to apply a fit to, and those to fit.
+
+    A single fold, as of a log with one group, is fitted to itself.
+    """
+    for number in range(int(fold.max()) + 1):
+        held_out = fold == number
+        yield held_out, held_out if held_out.all() else ~held_out
 
 
 def folds(dataset: Dataset, seed: int, count: int = 2) -> np.ndarray:

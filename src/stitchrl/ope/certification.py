@@ -17,7 +17,7 @@ from stitchrl.ope.base import (
     difference,
 )
 from stitchrl.ope.bounds import ReturnBounds, return_bounds
-from stitchrl.ope.cross_fitting import Fold, cross_fits, cross_fitted, in_folds
+from stitchrl.ope.cross_fitting import CrossFit, cross_fits, cross_fitted, in_folds
 from stitchrl.ope.divergence import (
     Divergence,
     behavior_by_state,
@@ -274,7 +274,7 @@ class Certification:
         return refits(self._tabular, seed=self.seed)
 
     @cached_property
-    def _fits(self) -> tuple[Fold, ...]:
+    def _fits(self) -> tuple[CrossFit, ...]:
         return cross_fits(self._tabular, folds(self.dataset, self.seed))
 
     @cached_property

@@ -171,6 +171,13 @@ class EmpiricalModel:
         result[of.pair_state, of.pair_action] = self.pair_count
         return result / _or_one(self.state_count)[:, None]
 
+    def backup(self, later: np.ndarray, discount: float) -> np.ndarray:
+        """float64 (pairs,): r̂ + γ E[`later` (S,)]; after an end there is nothing."""
+        of = self.transitions
+        following = self.triple_probability * np.append(later, 0.0)[of.triple_next]
+        expected = np.bincount(of.triple_pair, following, len(of.pair_state))
+        return self.pair_reward + discount * expected
+
     def mix(self, policy: np.ndarray, share: float) -> np.ndarray:
         """float64 (S, count): (1 - a) β̂ + a π by state, β̂ being what the log shows."""
         return (1 - share) * self.behavior + share * policy

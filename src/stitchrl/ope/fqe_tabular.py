@@ -99,10 +99,10 @@ class TabularFQE:
         found = self.of(self.model.behavior).at_all_horizons(mean)
         return np.clip(found, self.log.low, self.log.high)
 
-    def of(self, policy: np.ndarray, share: float = 1.0) -> "TabularPolicy":
+    def of(self, policy: np.ndarray, share: float = 1.0) -> "PolicyInModel":
         """A policy (S, count), or its mixture with the behavior, in this model."""
         mixed = self.model.mix(policy, share) if share < 1 else policy
-        return TabularPolicy(self, mixed)
+        return PolicyInModel(self, mixed)
 
     def value(self, policy: np.ndarray, share: float = 1.0) -> float:
         """The point estimate alone, which is faster."""
@@ -134,7 +134,7 @@ class TabularFQE:
 
 
 @dataclass(frozen=True, eq=False)
-class TabularPolicy:
+class PolicyInModel:
     """One policy in one fitted model; its chain is solved once for all that is asked."""
 
     fitted: TabularFQE
@@ -175,6 +175,29 @@ class TabularPolicy:
     def state_values(self) -> np.ndarray:
         """V^π (S,), or (horizon, S) by steps to go: unseen actions as in `value`."""
         return self.at_all_horizons(self.fitted.behavior_values)
+
+    def values_later(self, steps_left: int) -> np.ndarray:
+        """V^π (S,) after one more step; without a horizon whatever `steps_left` is."""
+        if self.chain.horizon is None:
+            return self.state_values
+        return (
+            self.state_values[steps_left - 2]
+            if steps_left > 1
+            else np.zeros(self.chain.states)
+        )
+
+    def action_values(self, steps_left: int) -> np.ndarray:
+        """Q̂ (S, count) with so many steps to go; unseen actions as in `value`."""
+        fitted, horizon = self.fitted, self.chain.horizon
+        model, of = fitted.model, fitted.model.transitions
+        completion = fitted.behavior_values
+        if horizon is not None:
+            completion = completion[steps_left - 1]
+        q = np.repeat(completion[:, None], of.actions, axis=1)
+        seen = model.pair_count > 0
+        values = model.backup(self.values_later(steps_left), self.chain.discount)
+        q[of.pair_state[seen], of.pair_action[seen]] = values[seen]
+        return q
 
     def at_all_horizons(self, completion: np.ndarray) -> np.ndarray:
         """Values (S,), or (horizon, S) by steps to go, with this completion."""

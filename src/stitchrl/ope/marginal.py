@@ -41,33 +41,25 @@ def marginal(dataset: Dataset, parts: Sequence[HeldOut]) -> MarginalParts:
 
 def _add(found: MarginalParts, part: HeldOut) -> None:
     """Parts of the episodes that are held out, from a model of the others."""
-    held_out, others, here = part
-    model, log = here.fitted.model, here.fitted.log
-    of, discount = log.transitions, log.discount
+    (held_out, others, fitted), here = part
+    model, of, discount = fitted.model, here.fitted.log.transitions, here.chain.discount
     rows = held_out[of.row_episode]
     triple, of_episode = of.row_triple[rows], of.row_episode[rows]
-    start = np.bincount(of.first_state[others], minlength=len(of.states)) / others.sum()
+    start = np.bincount(of.first_state, others, len(of.states)) / others.sum()
     visits = np.atleast_2d(here.visits(start))  # (steps, S), or a single row.
-    v = np.atleast_2d(here.state_values)
     per_episode = np.where(model.pair_count > 0, model.pair_count, np.inf) / others.sum()
     taken = model.pair_policy(here.policy) / per_episode
     pair = of.triple_pair
     weight, correction = np.zeros((2, len(pair)))
     for step, visited in enumerate(visits):
-        left = 0 if log.horizon is None else log.horizon - step - 1  # Index into V̂.
-        if log.horizon is None:
-            later = v[0]
-        else:
-            later = v[left - 1] if left > 0 else np.zeros(v.shape[1])
-        following = np.append(later, 0.0)[of.triple_next]
-        backup = np.bincount(pair, model.triple_probability * following, len(taken))
-        q = model.pair_reward + discount * backup
+        later = here.values_later(len(visits) - step)
+        q = model.backup(later, discount)
         w = (visited[of.pair_state] * taken)[pair]
         weight += w
-        correction += w * (discount * following - q[pair])
+        correction += w * (discount * np.append(later, 0.0)[of.triple_next] - q[pair])
     earned = weight[triple] * of.row_reward[rows]
     size = len(held_out)
     found.ratio[:] += np.bincount(of_episode, earned, size)
     residual = np.bincount(of_episode, earned + correction[triple], size)
-    first = v[-1][of.first_state]  # With all steps to go.
+    first = np.atleast_2d(here.state_values)[-1][of.first_state]  # All steps to go.
     found.robust[:] += np.where(held_out, first + residual, 0.0)

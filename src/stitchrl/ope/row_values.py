@@ -1,14 +1,13 @@
 """Fitted values of a policy at each row of a log, from the closed form of FQE."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from stitchrl.dataset import Dataset
 from stitchrl.ope.cross_fitting import HeldOut
 from stitchrl.ope.doubly_robust import RowValues
-from stitchrl.ope.empirical_model import EmpiricalModel
-from stitchrl.ope.fqe_tabular import TabularPolicy
 
 
 def tabular_row_values(dataset: Dataset, parts: Sequence[HeldOut]) -> RowValues:
@@ -20,53 +19,44 @@ def tabular_row_values(dataset: Dataset, parts: Sequence[HeldOut]) -> RowValues:
     """
     logged, expected = np.full((2, dataset.size), np.nan)
     values = RowValues(logged, expected, np.zeros(dataset.episodes))
+    steps = steps_left(dataset, parts[0].policy.chain.horizon)
     for part in parts:
-        _fill(values, dataset, part.policy, part.held_out)
+        _fill(values, dataset, part, steps)
     return values
 
 
-def _fill(
-    values: RowValues, dataset: Dataset, here: TabularPolicy, episodes: np.ndarray
-) -> None:
-    """Write the values of these `episodes` (bool) into `values`."""
-    fitted, policy = here.fitted, here.policy
-    transitions, horizon = fitted.log.transitions, fitted.log.horizon
+class StepsLeft(NamedTuple):
+    """What remains of the horizon; all 0 where none binds."""
+
+    now: np.ndarray  # int64 (size,): decisions from each row on.
+    after: np.ndarray  # int64 (episodes,): after the last row.
+    goes_on: np.ndarray  # bool (episodes,): neither terminated nor at the horizon.
+
+
+def steps_left(dataset: Dataset, horizon: int | None) -> StepsLeft:
+    """Of each row and after each episode."""
+    goes_on = ~dataset.terminated[dataset.last_row]
+    if horizon is None:
+        none, after = np.zeros(dataset.size, int), np.zeros(dataset.episodes, int)
+        return StepsLeft(none, after, goes_on)
+    after = horizon - dataset.lengths
+    return StepsLeft(horizon - dataset.step_in_episode, after, goes_on & (after > 0))
+
+
+def _fill(values: RowValues, dataset: Dataset, part: HeldOut, left: StepsLeft) -> None:
+    """Write the values of the episodes that are held out into `values`."""
+    here, transitions = part.policy, part.policy.fitted.log.transitions
     state, final_state = transitions.row_state, transitions.final_state
-    rows = episodes[dataset.episode]
-    goes_on = episodes & ~dataset.terminated[dataset.last_row]
-    left, left_at_end = np.zeros(dataset.size, int), np.zeros(dataset.episodes, int)
-    if horizon is not None:
-        left = horizon - dataset.step_in_episode
-        left_at_end = horizon - dataset.lengths
-        goes_on &= left_at_end > 0
+    rows = part.fit.held_out[dataset.episode]
+    goes_on = part.fit.held_out & left.goes_on
     is_known = final_state < len(transitions.states)
     values.final[goes_on & ~is_known] = np.nan
     goes_on &= is_known
-    v, completion = here.state_values, fitted.behavior_values
-    for steps in np.union1d(left[rows], left_at_end[goes_on]):
-        if horizon is None:
-            q = _action_values(fitted.model, v, completion, fitted.log.discount)
-        else:
-            later = v[steps - 2] if steps > 1 else np.zeros(v.shape[1])
-            fill = completion[steps - 1]
-            q = _action_values(fitted.model, later, fill, fitted.log.discount)
-        expected = (policy * q).sum(axis=1)
-        now = rows & (left == steps)
+    for steps in np.union1d(left.now[rows], left.after[goes_on]):
+        q = here.action_values(int(steps))
+        expected = (here.policy * q).sum(axis=1)
+        now = rows & (left.now == steps)
         values.logged[now] = q[state[now], dataset.action[now]]
         values.expected[now] = expected[state[now]]
-        after = goes_on & (left_at_end == steps)
+        after = goes_on & (left.after == steps)
         values.final[after] = expected[final_state[after]]
-
-
-def _action_values(
-    model: EmpiricalModel, later: np.ndarray, completion: np.ndarray, discount: float
-) -> np.ndarray:
-    """float64 (S, count): r̂ + γ E[`later`], or `completion` for what was never seen."""
-    of = model.transitions
-    following = model.triple_probability * np.append(later, 0.0)[of.triple_next]
-    backup = np.bincount(of.triple_pair, following, len(of.pair_state))
-    q = np.repeat(completion[:, None], of.actions, axis=1)
-    seen = model.pair_count > 0
-    pair_value = model.pair_reward + discount * backup
-    q[of.pair_state[seen], of.pair_action[seen]] = pair_value[seen]
-    return q
