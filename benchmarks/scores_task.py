@@ -25,11 +25,24 @@ DISCOUNT = 0.99  # Of training everywhere, and of FQE where the process goes on.
 FQE_UPDATES = 5_000
 
 
+CONTINUOUS = """
+    bc filtered_bc rvs awac one_step iql xql cql td3_bc rebrac td3 sac
+""".split()
+# On Hopper, whose layers are wide, fewer, so that all takes hours.
+HOPPER = "bc filtered_bc rvs iql cql td3_bc rebrac td3".split()
+# A core would take 4 hours for CQL's 100,000 updates.
+REPLAY = [name for name in HOPPER if name != "cql"]
+DISCRETE = """
+    bc filtered_bc rvs awac crr one_step iql xql cql bcq bcq_iql brac dqn double_dqn
+""".split()
+
+
 class Log(NamedTuple):
-    """One log and the budget that every algorithm gets on it."""
+    """One log, who learns from it, and the budget that each gets."""
 
     name: str  # In the zoo.
     family: str  # Of presets.
+    algorithms: list[str]
     updates: int
     width: int  # Of each hidden layer; how many there are is the algorithm's own.
     seeds: int
@@ -38,21 +51,14 @@ class Log(NamedTuple):
 
 
 LOGS = [
-    Log("pointmaze-medium", "maze2d", 100_000, 64, 3, 20),
-    Log("pointmaze-large", "maze2d", 100_000, 64, 3, 20),
-    Log("hopper-medium-zoo-v0", "locomotion", 20_000, 256, 3, 10),
-    Log("hopper-replay-zoo-v0", "locomotion", 100_000, 256, 3, 10),
-    Log("hopper-expert-zoo-v0", "locomotion", 20_000, 256, 3, 10),
+    Log("pointmaze-medium", "maze2d", CONTINUOUS, 100_000, 64, 3, 20),
+    Log("pointmaze-large", "maze2d", CONTINUOUS, 100_000, 64, 3, 20),
+    Log("hopper-medium-zoo-v0", "locomotion", HOPPER, 20_000, 256, 3, 10),
+    Log("hopper-replay-zoo-v0", "locomotion", REPLAY, 100_000, 256, 3, 10),
+    Log("hopper-expert-zoo-v0", "locomotion", HOPPER, 20_000, 256, 3, 10),
     # A reward of 0 or 1 an episode is too small for temperatures and weights as published.
-    Log("icu-sepsis", "none", 20_000, 64, 5, reward="scale=100"),
+    Log("icu-sepsis", "none", DISCRETE, 20_000, 64, 5, reward="scale=100"),
 ]
-CONTINUOUS = """
-    bc filtered_bc rvs awac one_step iql xql cql td3_bc rebrac td3 sac
-""".split()
-HOPPER = "bc filtered_bc rvs iql cql td3_bc rebrac td3".split()
-DISCRETE = """
-    bc filtered_bc rvs awac crr one_step iql xql cql bcq bcq_iql brac dqn double_dqn
-""".split()
 
 
 class Change(NamedTuple):
@@ -77,14 +83,6 @@ class Setting(NamedTuple):
     normalizer: Normalizer
     reward: RewardTransform
     described: dict[str, Any]
-
-
-def algorithms(log: Log) -> list[str]:
-    """All that fit; on Hopper, whose layers are wide, fewer, so that all takes hours."""
-    if not log.name.startswith("hopper"):
-        return DISCRETE if log.name == "icu-sepsis" else CONTINUOUS
-    # A core would take 4 hours for CQL's 100,000 updates.
-    return [name for name in HOPPER if name != "cql" or log.updates <= 20_000]
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
+from stitchrl.ope.resampling import times_drawn
 
 REPLICATES = 100
 TOLERANCE = 1e-7  # Of solves; far below what resampling moves.
@@ -22,14 +23,8 @@ def refits(
 
     One set serves all policies, so that differences between their values are paired.
     """
-    rng = np.random.default_rng(seed)
-    group = log.transitions.group
-    groups = int(group.max()) + 1
-    fitted = []
-    for _ in range(replicates):
-        drawn = np.bincount(rng.integers(groups, size=groups), minlength=groups)
-        fitted.append(log.fit(drawn[group].astype(np.float64), tolerance=TOLERANCE))
-    return tuple(fitted)
+    counts = times_drawn(log.transitions.group, seed=seed, replicates=replicates)
+    return tuple(log.fit(count, tolerance=TOLERANCE) for count in counts)
 
 
 def bootstrap_interval(

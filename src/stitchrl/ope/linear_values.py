@@ -7,6 +7,8 @@ import numpy as np
 from stitchrl.dataset import Dataset
 from stitchrl.ope.doubly_robust import RowValues
 from stitchrl.ope.marginal import MarginalParts
+from stitchrl.ope.row_values import steps_left
+from stitchrl.splits import held_out_and_others
 
 
 class Features(NamedTuple):
@@ -53,9 +55,9 @@ def linear_fqe(
     is worth off-policy). Fitted to `episodes` (bool), all by default. Rows of which nobody
     knows what followed are left out. Features that depend on one another share the weight.
     """
-    rows = _known(dataset, features, episodes)
-    now, following = features.logged[rows], _following(dataset, features)[rows]
-    reward = dataset.reward[rows]
+    following = _following(dataset, features)
+    rows = _known(dataset, following, episodes)
+    now, following, reward = features.logged[rows], following[rows], dataset.reward[rows]
     if horizon is None:
         system = now.T @ (now - discount * following)
         return np.linalg.lstsq(system, now.T @ reward)[0]
@@ -77,19 +79,14 @@ def linear_row_values(
     """Q̂ and V̂ at each row, fitted to the other folds; NaN after unknown ends."""
     logged, expected = np.zeros((2, dataset.size))
     final = np.zeros(dataset.episodes)
-    goes_on = ~dataset.terminated[dataset.last_row]
-    left = left_at_end = None
-    if horizon is not None:
-        left = horizon - dataset.step_in_episode
-        left_at_end = horizon - dataset.lengths
-        goes_on &= left_at_end > 0
-    for held_out, others in _folds(fold):
+    left = steps_left(dataset, horizon)
+    for held_out, others in held_out_and_others(fold):
         weights = linear_fqe(
             dataset, features, discount=discount, horizon=horizon, episodes=others
         )
-        rows, ends = held_out[dataset.episode], held_out & goes_on
-        of_row = weights if left is None else weights[left[rows] - 1]
-        of_end = weights if left_at_end is None else weights[left_at_end[ends] - 1]
+        rows, ends = held_out[dataset.episode], held_out & left.goes_on
+        of_row = weights if horizon is None else weights[left.now[rows] - 1]
+        of_end = weights if horizon is None else weights[left.after[ends] - 1]
         logged[rows] = (features.logged[rows] * of_row).sum(axis=1)
         expected[rows] = (features.expected[rows] * of_row).sum(axis=1)
         final[ends] = (features.final[ends] * of_end).sum(axis=1)
@@ -111,12 +108,12 @@ def linear_marginal(
     after = dataset.next_column(values.expected, values.final)
     residual = dataset.reward + discount * after - values.logged
     following, starts = _following(dataset, features), features.expected[dataset.first_row]
-    for held_out, others in _folds(fold):
-        rows = _known(dataset, features, others)
+    for held_out, others in held_out_and_others(fold):
+        rows = _known(dataset, following, others)
         now = features.logged[rows]
         system = (now - discount * following[rows]).T @ now / others.sum()
         theta = np.linalg.lstsq(system, starts[others].mean(axis=0))[0]
-        here = _known(dataset, features, held_out)
+        here = _known(dataset, following, held_out)
         w = features.logged[here] @ theta
         of_row, size = dataset.episode[here], dataset.episodes
         found.ratio[:] += np.bincount(of_row, w * dataset.reward[here], size)
@@ -126,19 +123,15 @@ def linear_marginal(
     return found
 
 
-def _folds(fold: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Episodes held out, and those to fit to; a single fold is fitted to itself."""
-    masks = [fold == number for number in range(int(fold.max()) + 1)]
-    return [(mask, mask if mask.all() else ~mask) for mask in masks]
-
-
 def _following(dataset: Dataset, features: Features) -> np.ndarray:
     """float64 (size, k): E φ(s_{t+1}, a), 0 after termination, NaN where unknown."""
     final = np.where(dataset.terminated[dataset.last_row][:, None], 0.0, features.final)
     return dataset.next_column(features.expected, final)
 
 
-def _known(dataset: Dataset, features: Features, episodes: np.ndarray | None) -> np.ndarray:
+def _known(
+    dataset: Dataset, following: np.ndarray, episodes: np.ndarray | None
+) -> np.ndarray:
     """bool (size,): rows of these episodes of which it is known what followed."""
-    known = np.asarray(~np.isnan(_following(dataset, features)).any(axis=1))
+    known = np.asarray(~np.isnan(following).any(axis=1))
     return known if episodes is None else known & episodes[dataset.episode]

@@ -15,6 +15,7 @@ from scipy.optimize import nnls
 
 from stitchrl.dataset import Dataset
 from stitchrl.ope.doubly_robust import RowValues
+from stitchrl.ope.resampling import times_drawn
 from stitchrl.ope.step_weights import StepWeights
 
 REPLICATES = 200  # Of the bootstrap of WDR, which is taken for unbiased.
@@ -47,7 +48,8 @@ def magic(
     if not np.isfinite(estimates).all():
         nothing = np.full(len(lengths), np.nan)
         return Blend(float("nan"), lengths, estimates, nothing)
-    replicates = terms.resampled(_draws(dataset, seed))
+    count = times_drawn(dataset.episode_group, seed=seed, replicates=REPLICATES)
+    replicates = terms.resampled(count)
     tail = (1 - CENTRAL) / 2
     low, high = np.nanquantile(replicates, [tail, 1 - tail])
     low, high = min(low, estimates[-1]), max(high, estimates[-1])
@@ -133,11 +135,3 @@ def _lengths(longest: int) -> np.ndarray:
     """0, 1, 2, 4, … and the longest episode."""
     powers = 2 ** np.arange(longest.bit_length())
     return np.unique([0, *powers[powers < longest], longest])
-
-
-def _draws(dataset: Dataset, seed: int) -> np.ndarray:
-    """float64 (replicates, episodes): how often each occurs, whole groups drawn."""
-    groups = dataset.groups
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)
-    return drawn[:, dataset.episode_group].astype(np.float64)

@@ -61,7 +61,7 @@ class StepWeights:
         NaN at steps at which no episode has weight.
         """
         with np.errstate(invalid="ignore"):
-            return np.exp(self.log - self._log_totals(1)[self.step])
+            return np.exp(self.log - self._log_total[self.step])
 
     @cached_property
     def shares_before(self) -> np.ndarray:
@@ -75,7 +75,7 @@ class StepWeights:
         """
         t = np.arange(columns)
         rows = self.first_row[:, None] + np.minimum(t, self.lengths[:, None] - 1)
-        total = self._log_totals(1)
+        total = self._log_total
         with np.errstate(invalid="ignore"):
             return np.exp(self.log[rows] - total[np.minimum(t, len(total) - 1)])
 
@@ -85,7 +85,7 @@ class StepWeights:
 
         Each episode stands for itself, whatever group it is of.
         """
-        total = self._log_totals(1)
+        total = self._log_total
         with np.errstate(invalid="ignore"):
             sizes = np.exp(2 * total - self._log_totals(2))
         return np.where(np.isneginf(total), 0.0, sizes)
@@ -95,6 +95,10 @@ class StepWeights:
         result = np.roll(values, 1)
         result[self.first_row] = first
         return result
+
+    @cached_property
+    def _log_total(self) -> np.ndarray:
+        return self._log_totals(1)
 
     def _log_totals(self, power: int) -> np.ndarray:
         """float64 (horizon,): log Σ_j W_t^power, ended episodes as they ended."""
