@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stitchrl.ope.agreement import Agreement, Word
-from stitchrl.ope.base import Completions, Estimate, Interval, Label, Source
+from stitchrl.ope.base import Completions, Estimate, Family, Interval, Label, Source
 from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.ope.certification import Certification
 from stitchrl.ope.evidence import Evidence, Kind
@@ -26,7 +26,7 @@ GOOD = Evidence(
     kind=Kind.POLICY,
     groups=1024,
     behavior=Estimate(
-        "data", 0.78, Interval(0.76, 0.80, 0.95, Label.ASYMPTOTIC, "t"), 1024
+        "data", Family.DATA, 0.78, Interval(0.76, 0.80, 0.95, Label.ASYMPTOTIC, "t"), 1024
     ),
     bounds=ReturnBounds(0.0, 1.0, Source.DECLARED),
     wis=0.84,

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from stitchrl.ope.agreement import Word, agreement
-from stitchrl.ope.base import Estimate, Interval, Label
+from stitchrl.ope.base import Estimate, Family, Interval, Label
 
 RETURNS = np.linspace(0, 10, 1001)  # 5 % and 95 % quantiles 0.5 and 9.5.
+FAMILIES = {"WIS": Family.WEIGHTS, "RIS-WIS": Family.WEIGHTS, "FQE": Family.VALUES}
 
 
 def estimate(family, value, half=1.0) -> Estimate:
     interval = Interval(value - half, value + half, 0.95, Label.ASYMPTOTIC, "by hand")
-    return Estimate(family, value, interval, 100)
+    return Estimate(family, FAMILIES[family], value, interval, 100)
 
 
 def test_the_rule_for_two_families():
@@ -45,7 +46,7 @@ def test_rare_successes_are_measured_by_the_whole_range():
 
 
 def test_a_family_without_a_value_is_a_conflict():
-    empty = Estimate("WIS", float("nan"), None, 100)
+    empty = Estimate("WIS", Family.WEIGHTS, float("nan"), None, 100)
     assert agreement([empty, estimate("FQE", 1.0)], RETURNS).word is Word.CONFLICT
 
 

@@ -32,7 +32,7 @@ def test_by_hand():
     )
     found = estimate(dataset, always(dataset, 0), discount=0.9)
     assert found.value == pytest.approx((4 * 1.9 + 2 * 3) / 6)
-    assert found.family == "WIS" and found.groups == 3
+    assert found.name == "WIS" and found.groups == 3
     assert found.interval is not None and found.interval.label is Label.ASYMPTOTIC
     mean = data_mean(dataset, discount=0.9, level=0.95)
     assert mean.value == pytest.approx((1.9 + 5 + 3) / 3)

@@ -7,7 +7,7 @@ import pytest
 from ope.logs import write_log
 
 from stitchrl.ope import refusals as refuse
-from stitchrl.ope.base import Estimate, Interval, Label, Source
+from stitchrl.ope.base import Estimate, Family, Interval, Label, Source
 from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.problems.exact import Chain, random_mdp
 
@@ -138,7 +138,9 @@ def test_qsane():
 
 def test_qsane_of_the_present_behavior():
     returns = np.linspace(0, 10, 101)  # Their middle 90 %: .5 to 9.5.
-    present = Estimate("data", 5.0, Interval(4.5, 5.5, 0.95, Label.ASYMPTOTIC, "t"), 101)
+    present = Estimate(
+        "data", Family.DATA, 5.0, Interval(4.5, 5.5, 0.95, Label.ASYMPTOTIC, "t"), 101
+    )
     assert refuse.behavior_missed(5.8, present, returns) is None
     says(refuse.behavior_missed(6.0, present, returns), "QSANE", "say 6", "returned 5")
     vague = replace(present, interval=Interval(3.0, 7.0, 0.95, Label.ASYMPTOTIC, "t"))

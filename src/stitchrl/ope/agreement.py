@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from stitchrl.ope.base import Estimate
+from stitchrl.ope.base import Estimate, Family
 
 CLOSE, FAR = 0.1, 0.25
 
@@ -30,16 +30,19 @@ class Agreement:
 
 
 def agreement(estimates: Sequence[Estimate], returns: np.ndarray) -> Agreement:
-    """Compare one estimate per family.
+    """Compare families, each by the median of its estimates.
 
-    R = (largest - smallest value) / (95 % - 5 % quantile of logged returns; their whole
+    R = (largest - smallest median) / (95 % - 5 % quantile of logged returns; their whole
     range where these quantiles are equal). Agree: R < .1 and all intervals overlap;
     tension: R < .25; conflict: else, or where a family has no value.
     """
-    names = " and ".join(estimate.family for estimate in estimates)
-    values = np.array([estimate.value for estimate in estimates])
-    if len(estimates) < 2:
+    of_family: dict[Family, list[Estimate]] = {}
+    for estimate in estimates:
+        of_family.setdefault(estimate.family, []).append(estimate)
+    names = " and ".join(_named(members) for members in of_family.values())
+    if len(of_family) < 2:
         return Agreement(Word.AGREE, 0.0, f"Only {names} could be computed.")
+    values = np.array([_median(members) for members in of_family.values()])
     if not np.isfinite(values).all():
         return Agreement(Word.CONFLICT, float("inf"), f"One of {names} has no value.")
     low, high = np.quantile(returns, [0.05, 0.95])
@@ -59,3 +62,13 @@ def agreement(estimates: Sequence[Estimate], returns: np.ndarray) -> Agreement:
         ", and their intervals overlap." if overlap else ", intervals apart."
     )
     return Agreement(word, float(spread), sentence)
+
+
+def _named(members: Sequence[Estimate]) -> str:
+    return ", ".join(member.name for member in members)
+
+
+def _median(members: Sequence[Estimate]) -> float:
+    """Of those that have a value; NaN where none has."""
+    known = [member.value for member in members if np.isfinite(member.value)]
+    return float(np.median(known)) if known else float("nan")

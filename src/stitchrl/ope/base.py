@@ -44,12 +44,23 @@ class Interval:
         return self.low <= value <= self.high
 
 
+class Family(StrEnum):
+    """Estimators that go wrong for the same reason."""
+
+    DATA = "data"  # The log's own mean: of who made it.
+    WEIGHTS = "weights"  # Wrong propensities, few episodes that act alike.
+    VALUES = "values"  # Actions that were not tried, states that do not tell all.
+    MARGINAL = "marginal"  # Visits that the log does not show.
+    COMBINED = "combined"  # Weights and values: right if either is, noisy as both.
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """What one family of estimators says a policy is worth."""
+    """What one estimator says a policy is worth."""
 
-    family: str  # "data", "WIS", "FQE".
-    value: float
+    name: str  # "WIS", "FQE".
+    family: Family
+    value: float  # NaN where it says nothing.
     interval: Interval | None
     groups: int  # Independent units behind it.
 

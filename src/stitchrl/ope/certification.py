@@ -12,6 +12,7 @@ from stitchrl.ope.agreement import agreement
 from stitchrl.ope.base import (
     Completions,
     Estimate,
+    Family,
     Interval,
     corrected_level,
     difference,
@@ -27,12 +28,16 @@ from stitchrl.ope.divergence import (
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
-from stitchrl.ope.importance import data_mean, wis
+from stitchrl.ope.importance import data_mean
 from stitchrl.ope.intervals import betting
+from stitchrl.ope.panel import Panel
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
+from stitchrl.ope.row_values import tabular_row_values
 from stitchrl.ope.tails import pareto_shape
 from stitchrl.ope.weights import Weights, log_ratio
 from stitchrl.splits import folds
+
+VOTES = ("WIS", "RIS-WIS", "FQE", "DRL")  # Of estimates: who is asked whether they agree.
 
 
 class FittedValue(NamedTuple):
@@ -105,9 +110,7 @@ class Certification:
 
     def weights(self, policy: PolicyTable | DensityTable, share: float = 1.0) -> Weights:
         """W of each episode under (1 - a) π_β + a π."""
-        acting = policy.of_logged_action(self.dataset)
-        ratios = log_ratio(acting, self.behavior.propensity, share=share)
-        return Weights.of(self.dataset, ratios)
+        return self._panel(policy, share).weights
 
     def fitted_value(self, policy: PolicyTable, share: float = 1.0) -> FittedValue:
         """Tabular FQE, cross-fitted, its bootstrap interval, and the unseen share.
@@ -196,14 +199,9 @@ class Certification:
     ) -> Evidence:
         """Add everything that needs importance weights."""
         known, groups = not self.behavior.is_fitted, self.dataset.groups
-        weights = self.weights(policy, evidence.share)
-        weighted = wis(
-            self.dataset, weights, self.bounds, discount=self.discount, level=self.level
-        )
-        families = [weighted]
-        if fitted is not None:
-            value = fitted.completions.behavior
-            families.append(Estimate("FQE", value, fitted.interval, groups))
+        panel = self._panel(policy, evidence.share)
+        weights, weighted = panel.weights, panel.weighted
+        estimates = self._estimates(panel, policy, evidence.share, fitted)
         distance = fitted.divergence if fitted else None
         distance = distance or self.divergence(policy, evidence.share)
         guaranteed = None
@@ -224,15 +222,55 @@ class Certification:
         return replace(
             evidence,
             wis=weighted.value if weighted.interval else None,
+            estimates=tuple(estimates),
             guaranteed=guaranteed,
             asymptotic=asymptotic,
             effective_size=weights.effective_size,
             mean_weight=weights.mean,
             tail_shape=shape,
             kl_bits=distance.bits_per_episode,
-            agreement=agreement(families, self.returns),
+            agreement=agreement([e for e in estimates if e.name in VOTES], self.returns),
             refusals=(*evidence.refusals, *(r for r in raised if r is not None)),
         )
+
+    def _panel(self, policy: PolicyTable | DensityTable, share: float) -> Panel:
+        return Panel(
+            self.dataset,
+            self._ratios(policy, self.behavior.propensity, share),
+            self.bounds,
+            self.discount,
+            self.level,
+            self.seed,
+        )
+
+    def _estimates(
+        self,
+        panel: Panel,
+        policy: PolicyTable | DensityTable,
+        share: float,
+        fitted: FittedValue | None,
+    ) -> list[Estimate]:
+        """Of every estimator that this log has what it needs for."""
+        found = panel.by_weights()
+        if fitted is not None:
+            value, groups = fitted.completions.behavior, self.dataset.groups
+            found.append(Estimate("FQE", Family.VALUES, value, fitted.interval, groups))
+        if self.log is not None and isinstance(policy, PolicyTable):
+            own = self._ratios(policy, self._own_frequencies, share)
+            found.append(panel.by_own_frequencies(own))
+            states = self._states(policy)
+            found.append(panel.by_visits(in_folds(self._fits, states, share)))
+            # Mixed with the behavior as the weights know it, not as each fold shows it.
+            mixed = (1 - share) * self._behavior_states + share * states
+            parts = in_folds(self._fits, mixed)
+            found += panel.combined(tabular_row_values(self.dataset, parts))
+        return found
+
+    def _ratios(
+        self, policy: PolicyTable | DensityTable, propensity: np.ndarray, share: float
+    ) -> np.ndarray:
+        """float64 (size,): log of how much likelier the mixture does what was done."""
+        return log_ratio(policy.of_logged_action(self.dataset), propensity, share=share)
 
     def _deterministic(
         self, policy: PolicyTable | DensityTable, weights: Weights, share: float
@@ -276,6 +314,11 @@ class Certification:
     @cached_property
     def _fits(self) -> tuple[CrossFit, ...]:
         return cross_fits(self._tabular, folds(self.dataset, self.seed))
+
+    @cached_property
+    def _own_frequencies(self) -> np.ndarray:
+        """float64 (size,): how often what was done was done in that state."""
+        return self._tabular.transitions.frequency_of(self.dataset.action)
 
     @cached_property
     def _behavior_states(self) -> np.ndarray:

@@ -102,6 +102,12 @@ class Transitions:
         is_known = ~np.isnan(rows).any(axis=1)
         return self.mean_by_state(rows[is_known], state[is_known])
 
+    def frequency_of(self, action: np.ndarray) -> np.ndarray:
+        """float64 (size,): N(s, a) / N(s) of each row and its `action` (size,)."""
+        pair = self.row_state * self.actions + action
+        taken, visits = np.bincount(pair), np.bincount(self.row_state)
+        return taken[pair] / visits[self.row_state]
+
     def mean_by_state(self, rows: np.ndarray, state: np.ndarray) -> np.ndarray:
         """float64 (S, columns): mean of `rows` in each state; 0 in states without any."""
         seen = np.bincount(state, minlength=len(self.states))

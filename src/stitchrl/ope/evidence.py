@@ -32,6 +32,7 @@ class Evidence:
     behavior: Estimate  # J(π_β).
     bounds: ReturnBounds
     wis: float | None = None
+    estimates: tuple[Estimate, ...] = ()  # Of every estimator, WIS and FQE among them.
     fqe: Completions | None = None
     fqe_interval: Interval | None = None  # Of the completion by the behavior.
     guaranteed: Interval | None = None  # Of Δ = J(π) - J(π_β).

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stitchrl.dataset import Dataset
-from stitchrl.ope.base import Estimate
+from stitchrl.ope.base import Estimate, Family
 from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.ope.intervals import clopper_pearson, in_units_of, student_t
 from stitchrl.ope.weights import Weights
@@ -16,7 +16,7 @@ def data_mean(dataset: Dataset, *, discount: float, level: float) -> Estimate:
     """
     returns = dataset.returns(discount)
     interval = student_t(returns, dataset.episode_group, level=level)
-    return Estimate("data", float(returns.mean()), interval, dataset.groups)
+    return Estimate("data", Family.DATA, float(returns.mean()), interval, dataset.groups)
 
 
 def wis(
@@ -35,8 +35,9 @@ def wis(
     returns = dataset.returns(discount)
     total = weights.relative.sum()
     if total == 0:
-        return Estimate("WIS", float("nan"), None, dataset.groups)
+        return Estimate("WIS", Family.WEIGHTS, float("nan"), None, dataset.groups)
     value = float(weights.relative @ returns / total)
     scaled = float(bounds.scale(np.array([value]))[0])
     interval = clopper_pearson(scaled, weights.effective_size, level=level)
-    return Estimate("WIS", value, in_units_of(bounds, interval), dataset.groups)
+    interval = in_units_of(bounds, interval)
+    return Estimate("WIS", Family.WEIGHTS, value, interval, dataset.groups)

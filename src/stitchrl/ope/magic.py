@@ -40,12 +40,12 @@ def magic(
     discount: float,
     seed: int,
 ) -> Blend:
-    """Blend estimates from the model alone up to WDR. NaN where WDR is."""
+    """Blend the model alone up to WDR. NaN where WDR is, and of a single episode."""
     terms = Terms.of(dataset, weights, values, discount=discount)
     lengths = _lengths(terms.horizon)
     parts = terms.switching_after(lengths)
     estimates = parts.sum(axis=1)
-    if not np.isfinite(estimates).all():
+    if dataset.episodes < 2 or not np.isfinite(estimates).all():
         nothing = np.full(len(lengths), np.nan)
         return Blend(float("nan"), lengths, estimates, nothing)
     count = times_drawn(dataset.episode_group, seed=seed, replicates=REPLICATES)
