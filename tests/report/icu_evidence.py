@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from stitchrl.report.closeup import ClippingRow, Closeup, Distribution, EstimatorRow
 from stitchrl.report.schema import (
     ActionShare,
     ActionUse,
@@ -112,6 +113,58 @@ def trust() -> TrustSection:
             for share in MIXTURES
         ],
         disagreement=Disagreement(policies=compared, share=matrix, n=35_952),
+        closeup=closeup(mixture(0.3)),
+    )
+
+
+def closeup(name: str) -> Closeup:
+    rng = np.random.default_rng(5)
+    steps, points = np.arange(30), np.linspace(0, 1, 41)
+    families = {
+        **dict.fromkeys(["IS", "PDIS", "CWPDIS", "WIS", "RIS-WIS"], "weights"),
+        **dict.fromkeys(["DR", "WDR", "MAGIC"], "combined"),
+        "FQE": "values",
+        "DRL": "marginal",
+    }
+    estimators = [
+        EstimatorRow(
+            estimator=method,
+            family=family,
+            estimate=Estimate(value=0.8 + 0.02 * rng.normal(), n=N),
+        )
+        for method, family in families.items()
+    ]
+    lone = Estimate(value=0.806, low=0.752, high=0.853, interval="asymptotic", n=N)
+    estimators[3] = EstimatorRow(estimator="WIS", family="weights", estimate=lone)
+    estimators[0] = EstimatorRow(estimator="IS", family="weights")
+    return Closeup(
+        policy=name,
+        n=N,
+        estimators=estimators,
+        effective_sizes=430 + (N - 430) * np.exp(-steps / 4),
+        still_going=(N * np.exp(-steps / 9)).astype(int),
+        returns=Distribution(
+            points=points,
+            log=points**0.8,
+            policy=points,
+            band=0.06,
+            worst=0.1,
+            log_worst=0.02,
+            policy_worst=Estimate(
+                value=0.05, low=0.01, high=0.11, interval="asymptotic", n=N
+            ),
+        ),
+        clipping=[
+            ClippingRow(
+                cap=cap,
+                value=0.80 - 0.02 / cap,
+                clipped_share=0.4 / cap,
+                lost=0.3 / cap,
+                low=0.77 - 0.3 / cap,
+                high=0.81,
+            )
+            for cap in (1.0, 10.0, 100.0)
+        ],
     )
 
 

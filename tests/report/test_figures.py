@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from report.fixture import continuous_report, icu_report, single_report
 
-from stitchrl.report import figures, figures_data, figures_moves, figures_trust
+from stitchrl.report import (
+    figures,
+    figures_closeup,
+    figures_data,
+    figures_moves,
+    figures_trust,
+)
 from stitchrl.report import figures_training as training
 from stitchrl.report.data import ActionShare, ActionUse
 from stitchrl.report.focus import mixed_policy, mixture_steps, shown_policies
@@ -258,3 +264,26 @@ def test_curves_come_in_the_order_own_loss_held_out():
     assert ICU.training is not None
     names = training.curve_names(ICU.training.algorithms[1])
     assert [kind for kind, _ in names] == ["own_estimate", "loss", "held_out"]
+
+
+def test_the_closeup_says_every_estimator_that_has_a_value():
+    assert ICU.trust is not None and ICU.decide.estimates is not None
+    found = ICU.trust.closeup
+    assert found is not None
+    text = spoken(figures_closeup.estimators(found, ICU.decide.estimates, VALUES))
+    assert "WIS (weights) 0.806 (0.752 to 0.853, 95 %)" in text
+    order = [text.index(name) for name in ("PDIS", "WDR (both)", "FQE (val", "DRL (vis")]
+    assert order == sorted(order) and not text.startswith("IS")
+    assert text.count("(both)") == 3
+
+
+def test_the_closeup_follows_weights_and_returns():
+    assert ICU.trust is not None and ICU.trust.closeup is not None
+    found = ICU.trust.closeup
+    text = spoken(figures_closeup.weights_over_time(found))
+    first = "after decision 1: 4,000 effective episodes, 4,000 still going."
+    assert text.startswith(first)
+    assert found.returns is not None
+    text = spoken(figures_closeup.returns(found.returns, label="IQL", outcome="survival"))
+    assert text.startswith("up to 0: 0 % in the log, 0 % under IQL")
+    assert "up to 0.5: 57 % in the log, 50 % under IQL" in text

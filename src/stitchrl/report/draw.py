@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from stitchrl.report import (
     figures,
+    figures_closeup,
     figures_data,
     figures_moves,
     figures_training,
@@ -56,6 +57,7 @@ def draw_all(
         "disagreement": figures_trust.disagreement(report)
         if trust and trust.disagreement
         else None,
+        **_closeup(report, values),
         "returns": histogram(
             data.returns, name="returns", title="Returns of episodes", label="return"
         )
@@ -70,6 +72,28 @@ def draw_all(
         "are_actions_shown_apart": are_apart,
         "training": _training(report),
         "exact": figures_trust.exact_values(report, values) if report.truth else None,
+    }
+
+
+def _closeup(report: Report, values: Values) -> dict[str, Markup | None]:
+    """Of the one policy that is looked at closely."""
+    estimates = report.decide.estimates
+    found = report.trust.closeup if report.trust else None
+    if found is None or estimates is None:
+        return {"estimators": None, "weights_over_time": None, "spread": None}
+    label = report.policy(found.policy).label
+    outcome = report.estimand.outcome
+    has_numbers = any(row.estimate for row in found.estimators)
+    return {
+        "estimators": figures_closeup.estimators(found, estimates, values)
+        if has_numbers
+        else None,
+        "weights_over_time": figures_closeup.weights_over_time(found)
+        if len(found.effective_sizes) > 1
+        else None,
+        "spread": figures_closeup.returns(found.returns, label=label, outcome=outcome)
+        if found.returns and len(found.returns.points) > 2
+        else None,
     }
 
 

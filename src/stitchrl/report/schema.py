@@ -254,6 +254,8 @@ def _references(report: Report) -> Iterator[tuple[str, str]]:
         rows += [("trust.weights", trust.weights), ("trust.agreement", trust.agreement)]
         if trust.disagreement:
             names += [("trust.disagreement", n) for n in trust.disagreement.policies]
+        if trust.closeup:
+            names += [("trust.closeup", trust.closeup.policy)]
     if report.data.actions:
         names += [("data.actions.policy", report.data.actions.policy)]
     if training:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from stitchrl.ope.agreement import Word
+from stitchrl.report.closeup import Closeup
 from stitchrl.report.numbers import (
     Count,
     Estimate,
@@ -98,3 +99,4 @@ class TrustSection(Part):
     weights: Many[WeightRow] = ()
     agreement: Many[Agreement] = ()
     disagreement: Disagreement | None = None
+    closeup: Closeup | None = None

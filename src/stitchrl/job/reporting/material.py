@@ -220,12 +220,16 @@ class Material:
 
     def weights(self, request: Request) -> Weights | None:
         """Of its episodes; None where the verdict had none."""
+        ratios = self.ratios(request)
+        return None if ratios is None else Weights.of(self.dataset, ratios)
+
+    def ratios(self, request: Request) -> np.ndarray | None:
+        """float64 (size,): log π/β of what was logged; None where there are no weights."""
         acting = self.acting(request.candidate)
         if acting is None or self.evidence[request.name].effective_size is None:
             return None
         propensity = self.results.judge.known.behavior.propensity
-        ratios = log_ratio(acting.logged, propensity, share=request.share)
-        return Weights.of(self.dataset, ratios)
+        return log_ratio(acting.logged, propensity, share=request.share)
 
     def departure(self, candidate: Candidate) -> np.ndarray:
         """float64 (shown,): how far its actions are from the log's, in [0, 1].

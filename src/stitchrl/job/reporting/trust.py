@@ -8,6 +8,7 @@ from stitchrl.candidates import Candidate, table
 from stitchrl.dataset import Choices
 from stitchrl.evaluation.behavior import KnownBehavior
 from stitchrl.evaluation.requests import Request
+from stitchrl.job.reporting.closeup import closeup
 from stitchrl.job.reporting.material import BEHAVIOR, Material
 from stitchrl.job.reporting.numbers import estimate, probability_histogram
 from stitchrl.ope.base import Interval, Label
@@ -49,6 +50,7 @@ def trust_section(material: Material) -> TrustSection | None:
             if evidence.agreement is not None
         ],
         disagreement=disagreement(material),
+        closeup=closeup(material),
     )
 
 
