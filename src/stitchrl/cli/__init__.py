@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from stitchrl.cli.audit import advise, audit
 from stitchrl.cli.decide import decide
 from stitchrl.cli.demo import demo
 from stitchrl.cli.doctor import doctor
@@ -40,7 +41,9 @@ def common(
     ctx.meta[DEBUG] = debug
 
 
-for verb in (doctor, demo, validate, run, train, evaluate, report, resume, decide):
+for verb in (doctor, demo, validate, audit, advise, run, train):
+    app.command(cls=Verb)(verb)
+for verb in (evaluate, report, resume, decide):
     app.command(cls=Verb)(verb)
 app.command("map", cls=Verb)(map_verb)
 app.add_typer(zoo, name="zoo")
