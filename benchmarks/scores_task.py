@@ -25,16 +25,17 @@ DISCOUNT = 0.99  # Of training everywhere, and of FQE where the process goes on.
 FQE_UPDATES = 5_000
 
 
-CONTINUOUS = """
-    bc filtered_bc rvs awac one_step iql xql cql td3_bc rebrac td3 sac
-""".split()
+CONTINUOUS = tuple(
+    "bc filtered_bc rvs awac one_step iql xql cql td3_bc rebrac td3 sac".split()
+)
 # On Hopper, whose layers are wide, fewer, so that all takes hours.
-HOPPER = "bc filtered_bc rvs iql cql td3_bc rebrac td3".split()
+HOPPER = tuple("bc filtered_bc rvs iql cql td3_bc rebrac td3".split())
 # A core would take 4 hours for CQL's 100,000 updates.
-REPLAY = [name for name in HOPPER if name != "cql"]
-DISCRETE = """
-    bc filtered_bc rvs awac crr one_step iql xql cql bcq bcq_iql brac dqn double_dqn
-""".split()
+REPLAY = tuple(name for name in HOPPER if name != "cql")
+DISCRETE = tuple(
+    "bc filtered_bc rvs awac crr one_step iql xql cql bcq bcq_iql brac".split()
+    + "dqn double_dqn".split()
+)
 
 
 class Log(NamedTuple):
@@ -42,7 +43,7 @@ class Log(NamedTuple):
 
     name: str  # In the zoo.
     family: str  # Of presets.
-    algorithms: list[str]
+    algorithms: tuple[str, ...]
     updates: int
     width: int  # Of each hidden layer; how many there are is the algorithm's own.
     seeds: int
