@@ -35,6 +35,7 @@ from stitchrl.ope.planning import (
     required_groups,
 )
 
+HOPELESS = 100.0  # Times the log: beyond that nobody collects.
 MIXING_HELPS = {"MEANW", "HEAVY", "SUPPORT", "DET_IS", "ESS_LOW", "TOO_FAR"}
 
 
@@ -127,13 +128,17 @@ def decide(
             5,
             f"Promising, not proven: {points.sentence} {open_question}",
             remedy=f"Pilot it under supervision. {_enough(evidence, needed)}",
-            required_n=needed,
-            stopping_rule=_stopping_rule(evidence, needed),
+            required_n=_shown(evidence, needed),
+            stopping_rule=_stopping_rule(evidence, _shown(evidence, needed)),
         )
     sentence = f"The log does not settle it: {points.sentence} {open_question}"
     remedy = _enough(evidence, needed)
     return verdict(
-        Decision.COLLECT_MORE_DATA, 6, sentence, remedy=remedy, required_n=needed
+        Decision.COLLECT_MORE_DATA,
+        6,
+        sentence,
+        remedy=remedy,
+        required_n=_shown(evidence, needed),
     )
 
 
@@ -206,6 +211,12 @@ def _cheapest(evidence: Evidence, code: str, mixtures: Sequence[Evidence]) -> st
     )
 
 
+def _shown(evidence: Evidence, needed: float | None) -> float | None:
+    """A size that somebody could reach; None where there is none."""
+    reach = HOPELESS * evidence.groups / evidence.part
+    return needed if needed is not None and needed <= reach else None
+
+
 def _required(evidence: Evidence, margin: float) -> float | None:
     if evidence.asymptotic is None or evidence.wis is None or not evidence.effective_size:
         return None
@@ -226,6 +237,12 @@ def _enough(evidence: Evidence, needed: float | None) -> str:
             "The estimated gain is too close to none to say how much data would settle it."
         )
     logged = evidence.groups / evidence.part
+    if needed > HOPELESS * logged:
+        return (
+            f"More than {HOPELESS:.0f} times the episodes logged so far would be needed to "
+            "tell this difference: keep the present behavior, and look for a policy that "
+            "promises more."
+        )
     if needed <= logged:
         return "There are enough episodes; what is open is listed among the reasons."
     kept = ""

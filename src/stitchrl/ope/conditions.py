@@ -124,10 +124,12 @@ def distance(evidence: Evidence) -> Iterator[Reason]:
 
 
 def upper_bound(evidence: Evidence, margin: float) -> Interval | None:
-    """Whose upper end WORSE rests on: the first below -margin, else the lowest."""
+    """Whose upper end WORSE rests on: the first below -margin.
+
+    Where none is, all say the same, and it is the one that LOWER_BOUND rests on.
+    """
     shown = [interval for interval in evidence.differences if interval.high < -margin]
-    lowest = min(evidence.differences, key=lambda interval: interval.high, default=None)
-    return shown[0] if shown else lowest
+    return shown[0] if shown else lower_bound(evidence, margin)
 
 
 def lower_bound(evidence: Evidence, margin: float) -> Interval | None:
@@ -241,8 +243,8 @@ def better_by_all(evidence: Evidence) -> Reason:
     return Reason(
         "POINTS",
         all(value > now for value in points.values()),
-        min(points.values()),
-        f"above {said(now)}",
+        min(points.values()) - now,
+        "above 0",
         f"{evidence.name} is estimated to be worth {each}, the present behavior "
         f"{said(now)}.",
     )
