@@ -96,7 +96,11 @@ def test_commands_in_docs_exist(path: Path):
             assert not unknown, f"{relative(path)}: '{line}': no such target: {unknown}."
         elif program == "stitchrl":
             assert words[1] in verbs, f"{relative(path)}: '{line}': no such verb."
-            options = {o for parameter in verbs[words[1]].params for o in parameter.opts}
+            options = {
+                option
+                for parameter in verbs[words[1]].params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
             shown = {word.split("=")[0] for word in words[2:] if word.startswith("-")}
             unknown = shown - options - {"--help"}
             assert not unknown, f"{relative(path)}: '{line}': no such option: {unknown}."

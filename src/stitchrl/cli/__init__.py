@@ -15,6 +15,7 @@ from stitchrl.cli.map import map as map_verb
 from stitchrl.cli.report import report
 from stitchrl.cli.resume import resume
 from stitchrl.cli.run import run
+from stitchrl.cli.select import select
 from stitchrl.cli.train import train
 from stitchrl.cli.validate import validate
 from stitchrl.cli.zoo import zoo
@@ -41,7 +42,7 @@ def common(
     ctx.meta[DEBUG] = debug
 
 
-for verb in (doctor, demo, validate, audit, advise, run, train):
+for verb in (doctor, demo, validate, audit, advise, run, train, select):
     app.command(cls=Verb)(verb)
 for verb in (evaluate, report, resume, decide):
     app.command(cls=Verb)(verb)

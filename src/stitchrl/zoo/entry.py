@@ -42,6 +42,10 @@ class Truth(Protocol):
         """Of a policy that reads observations as the log holds them."""
         ...
 
+    def trial(self, policy: Any, *, act: Act, seed: int) -> Value:
+        """What one episode brings."""
+        ...
+
 
 def returns(rows: Played) -> np.ndarray:
     """What each episode earned, undiscounted."""
@@ -64,6 +68,10 @@ class ByRollout:
     def value(self, policy: Any, *, act: Act, episodes: int, seed: int) -> Value:
         """Of a policy from training: compiled once for all that have its structure."""
         return self.of_players(Mapped(ACTORS[act](policy)), episodes=episodes, seed=seed)
+
+    def trial(self, policy: Any, *, act: Act, seed: int) -> Value:
+        """What one episode brings."""
+        return self.value(policy, act=act, episodes=1, seed=seed)
 
     def of_players(self, players: Players, *, episodes: int, seed: int) -> Value:
         """Of whoever acts in NumPy."""
@@ -120,6 +128,11 @@ class Entry:
                 f"{packages.REMEDY}"
             )
         return log
+
+    def trial(self, policy: Any, *, act: Act, seed: int = 0) -> Value:
+        """Play one episode: its return, in the units of the log, and its steps."""
+        packages.require(self.needs, f"'{self.name}'")
+        return self.truth.trial(policy, act=act, seed=seed)
 
     def score(
         self, policy: Any, *, act: Act = "mode", episodes: int = 10, seed: int = 0

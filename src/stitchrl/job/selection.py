@@ -1,0 +1,211 @@
+"""Choosing among trained policies without, or with few, trials."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stitchrl import artifacts, bundle
+from stitchrl.candidates import Candidate, table
+from stitchrl.dataset import Choices, Dataset
+from stitchrl.job.clock import Tell
+from stitchrl.job.directory import is_saved, read_saved
+from stitchrl.job.training import Trained
+from stitchrl.ope.bounds import return_bounds
+from stitchrl.ope.fqe_bootstrap import refits
+from stitchrl.ope.fqe_tabular import TabularLog
+from stitchrl.plan import Plan
+from stitchrl.reuse import fingerprints
+from stitchrl.selection.online import Beliefs
+from stitchrl.selection.separation import Separation, separation
+from stitchrl.selection.trials import Choice, Trial, chosen, spend
+
+SELECTION = "selection.json"
+LEVEL = 0.95
+
+Environment = Callable[[Candidate, int], tuple[float, int]]  # With a seed: return, steps.
+
+
+class Standing(NamedTuple):
+    """One policy in the ranking."""
+
+    candidate: Candidate
+    value: float  # FQE on the selection split.
+    lowest_gap: float | None  # Lower bound of how far it is behind; None: not computed.
+
+    @property
+    def is_apart(self) -> bool | None:
+        """Whether the log tells it apart from the first; None where nothing says."""
+        return None if self.lowest_gap is None else self.lowest_gap > 0
+
+
+class Selected(NamedTuple):
+    """What was chosen, and on what grounds."""
+
+    standings: tuple[Standing, ...]  # Candidates, best first; no controls.
+    trials: tuple[Trial, ...]  # Policies are numbered as in `standings`.
+    choice: Choice | None  # After the trials.
+
+    @property
+    def best(self) -> Candidate:
+        """By trials where there were any, else by FQE."""
+        return self.standings[self.choice.best if self.choice else 0].candidate
+
+
+def stand(trained: Trained, *, discount: float, seed: int) -> tuple[Standing, ...]:
+    """Candidates by FQE, and which of them the selection split can tell apart.
+
+    Where states have ids: FQE is refitted on resampled groups for all policies together.
+    Networks are fitted once, so that nothing is said. Raises `ValueError` without any.
+    """
+    candidates = [one for one in trained.candidates if one.kind == "policy"]
+    if not candidates:
+        raise ValueError(
+            "Nothing was trained that could be chosen: only controls, or nothing at all. "
+            "Name algorithms with --algorithms."
+        )
+    dataset = trained.splits.selection
+    found = None
+    if dataset.is_tabular and len(candidates) > 1:
+        found = _separated(candidates, dataset, discount=discount, seed=seed)
+    # Ranked by cross-fitted FQE; the order of the refits may differ by a little.
+    return tuple(
+        Standing(
+            one,
+            trained.ranking[one.name],
+            None if found is None else float(found.lowest[number]),
+        )
+        for number, one in enumerate(candidates)
+    )
+
+
+def select(
+    trained: Trained,
+    plan: Plan,
+    directory: Path,
+    *,
+    discount: float,
+    environment: Environment | None = None,
+    budget: int = 0,
+    tell: Tell = lambda message: None,
+) -> Selected:
+    """Rank, spend `budget` episodes in the `environment`, and export what is best.
+
+    Every trial is saved as it ends, and is not made again. The best policy is saved in
+    `selected/` of the directory, for use where no verdict is asked for.
+    """
+    standings = stand(trained, discount=discount, seed=plan.seed)
+    names = [standing.candidate.name for standing in standings]
+    trials: list[Trial] = []
+    choice = None
+    if environment is not None and budget > 0:
+        dataset = trained.splits.selection
+        bounds = return_bounds(dataset, 1.0)
+        within = (bounds.low, bounds.high)
+        beliefs = Beliefs.of(
+            len(standings),
+            estimates=np.array([standing.value for standing in standings]),
+            distance=_distances([s.candidate for s in standings], dataset),
+        )
+        trials += _saved(directory, names)[:budget]
+
+        def play(policy: int, seed: int) -> tuple[float, int]:
+            return environment(standings[policy].candidate, plan.seed * 1_000_000 + seed)
+
+        spent = spend(
+            beliefs, play, budget=budget, range_of_returns=within, before=tuple(trials)
+        )
+        for trial in spent:
+            trials.append(trial)
+            _save(directory, standings, trials)
+            tell(
+                f"Trial {len(trials)} of {budget}: {names[trial.policy]} returned "
+                f"{trial.returned:.4g} in {trial.steps:,} steps"
+            )
+        choice = chosen(beliefs, trials, within)
+    selected = Selected(standings, tuple(trials), choice)
+    _save(directory, standings, trials)
+    _export(selected, trained, plan, directory)
+    return selected
+
+
+def _separated(
+    candidates: list[Candidate], dataset: Dataset, *, discount: float, seed: int
+) -> Separation:
+    log = TabularLog.of(dataset, discount=discount)
+    policies = [log.transitions.policy(table(one, dataset)) for one in candidates]
+    whole, models = log.fit(), refits(log, seed=seed)
+    points = np.array([whole.value(policy) for policy in policies])
+    replicates = np.array([[m.value(policy) for m in models] for policy in policies])
+    return separation(points, replicates, level=LEVEL)
+
+
+def _distances(candidates: list[Candidate], dataset: Dataset) -> np.ndarray | None:
+    """float64 (n, n): the least share of decisions in which two policies differ.
+
+    None for continuous actions.
+    """
+    if not isinstance(dataset.actions, Choices):
+        return None
+    acting = [table(one, dataset).probabilities for one in candidates]
+    apart = np.zeros((len(acting), len(acting)))
+    for i, one in enumerate(acting):
+        for j in range(i):
+            same = np.minimum(one, acting[j]).sum(axis=1).mean()
+            apart[i, j] = apart[j, i] = max(1 - same, 0.0)
+    return apart
+
+
+def _save(directory: Path, standings: tuple[Standing, ...], trials: list[Trial]) -> None:
+    said: dict[str, Any] = {
+        "ranking": [
+            {
+                "name": standing.candidate.name,
+                "value": standing.value,
+                "behind_at_least": standing.lowest_gap,
+            }
+            for standing in standings
+        ],
+        "trials": [
+            {
+                "name": standings[trial.policy].candidate.name,
+                "returned": trial.returned,
+                "steps": trial.steps,
+            }
+            for trial in trials
+        ],
+    }
+    artifacts.save_sealed(directory, {SELECTION: artifacts.json_to_bytes(said)})
+
+
+def _saved(directory: Path, names: list[str]) -> list[Trial]:
+    """Trials that were made before. Raises `ArtifactError` if of other policies."""
+    if not is_saved(directory, SELECTION):
+        return []
+    said = read_saved(directory, SELECTION)
+    unknown = {one["name"] for one in said["trials"]}.difference(names)
+    if unknown:
+        raise artifacts.ArtifactError(
+            f"'{directory / SELECTION}' holds trials of {', '.join(sorted(unknown))}, but "
+            "this training has no such policy. Name another directory with --out."
+        )
+    return [
+        Trial(names.index(one["name"]), one["returned"], one["steps"])
+        for one in said["trials"]
+    ]
+
+
+def _export(selected: Selected, trained: Trained, plan: Plan, directory: Path) -> None:
+    best, splits = selected.best, trained.splits
+    why = "by trials" if selected.choice else "by FQE on the selection split"
+    exported = bundle.bundle_of(
+        best,
+        splits.train,
+        share=1.0,
+        reading={"mapping": plan.mapping},
+        certified={"sentence": f"Chosen {why}; nothing was certified."},
+        used=fingerprints(splits.train, splits.selection),
+    )
+    bundle.save(directory / "selected", exported)
+    artifacts.seal(directory)
