@@ -7,7 +7,7 @@ from scipy.stats import binomtest, ttest_1samp
 from stitchrl.ope.base import Interval, Label, Source, corrected_level, difference
 from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.ope.intervals import (
-    BETS,
+    bets,
     betting,
     betting_lower,
     clopper_pearson,
@@ -54,23 +54,34 @@ def test_clopper_pearson_without_data_is_everything():
 def test_betting_bound_by_hand():
     """K(m) of two observations, 0.5 and 2, computed term by term."""
     values = np.array([0.5, 2.0])
+    shares, weights = bets(2)
 
     def capital(mean):
-        return np.mean(
-            [(1 + f * (0.5 / mean - 1)) * (1 + f * (2 / mean - 1)) for f in BETS]
-        )
+        grown = [(1 + f * (0.5 / mean - 1)) * (1 + f * (2 / mean - 1)) for f in shares]
+        return weights @ np.array(grown)
 
     low = betting_lower(values, error=0.25)
     assert 0 < low < values.mean()
     assert capital(low) == pytest.approx(4, abs=1e-8)
-    assert len(BETS) == 17 and (BETS[0], BETS[-1]) == pytest.approx((0.002, 0.95))
 
 
 def test_betting_bound_of_a_single_observation_in_closed_form():
-    """mean_f (1 + f (x / m - 1)) = 1 + f̄ (x / m - 1) = 1 / error."""
-    mean_bet = BETS.mean()
+    """Σ p (1 + f (x / m - 1)) = 1 + f̄ (x / m - 1) = 1 / error."""
+    shares, weights = bets(1)
+    mean_bet = weights @ shares
     expected = 3.0 / (1 + (20 - 1) / mean_bet)
     assert betting_lower(np.array([3.0]), error=0.05) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("size", [1, 2, 30, 1_000, 1_000_000])
+def test_bets_are_shares_of_the_capital(size):
+    """Whatever the size: a distribution over (0, 1), around 2 / √n where that is small."""
+    shares, weights = bets(size)
+    assert ((shares > 0) & (shares < 1)).all() and (np.diff(shares) > 0).all()
+    assert weights.sum() == pytest.approx(1) and (weights > 0).all()
+    if size >= 1_000:
+        middle = np.exp(weights @ np.log(shares))
+        assert middle == pytest.approx(2 / np.sqrt(size), rel=0.05)
 
 
 def test_betting_bound_scales_and_is_monotone():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stitchrl.ope.base import Interval, Label
-from stitchrl.ope.intervals import BETS
 from stitchrl.ope.planning import (
+    BETS,
     betting_capital,
     expected_pilot,
     required_groups,

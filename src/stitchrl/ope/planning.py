@@ -8,8 +8,8 @@ import numpy as np
 from stitchrl.ope.base import Interval
 from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.ope.evidence import Evidence
-from stitchrl.ope.intervals import BETS
 
+BETS = np.geomspace(0.002, 0.95, 17)  # Shares of the capital, at whatever time one looks.
 ENOUGH_EFFECTIVE = 50.0
 ENOUGH_SHARE = 0.05
 
