@@ -5,11 +5,16 @@ import pytest
 from ope.logs import write_log
 
 from stitchrl.ope.doubly_robust import RowValues, weighted_doubly_robust
-from stitchrl.ope.magic import Terms, magic, simplex_minimum
+from stitchrl.ope.magic import REPLICATES, Terms, magic, simplex_minimum
 from stitchrl.ope.policy_table import PolicyTable
+from stitchrl.ope.resampling import times_drawn
 from stitchrl.ope.step_weights import StepWeights
 from stitchrl.ope.weights import log_ratio
 from stitchrl.problems.exact import ToyGraph
+
+
+def draws(log) -> np.ndarray:
+    return times_drawn(log.episode_group, seed=0, replicates=REPLICATES)
 
 
 def weigh(dataset, table) -> StepWeights:
@@ -92,12 +97,12 @@ def test_right_values_are_trusted_and_wrong_ones_are_not():
     """True values: near the truth, unlike WDR. Values off by 5: the model gets little."""
     graph, log, weights, values = graph_log(300, noise=0.0)
     truth = graph.value(0.2, 1.0)
-    found = magic(log, weights, values, discount=1.0, seed=0)
+    found = magic(log, weights, values, discount=1.0, draws=draws(log))
     assert found.lengths.tolist() == [0, 1, 2, 4]
     assert abs(found.value - truth) < 0.01 < abs(found.estimates[-1] - truth) / 10
     assert found.shares[0] > 0.99
     graph, log, weights, values = graph_log(300, noise=5.0)
-    found = magic(log, weights, values, discount=1.0, seed=0)
+    found = magic(log, weights, values, discount=1.0, draws=draws(log))
     assert found.shares[0] < 0.1
     assert abs(found.value - truth) < abs(found.estimates[0] - truth) / 3
 
@@ -106,5 +111,5 @@ def test_without_weight_at_some_step_there_is_no_value():
     log = write_log([[(0, 0, 1.0), (1, 0, 1.0)], [(0, 0, 1.0), (1, 0, 1.0)]])
     table = PolicyTable.of_states(log, np.array([[1, 0], [0, 1], [1, 0], [1, 0]]))
     values = RowValues(np.zeros(4), np.zeros(4), np.zeros(2))
-    found = magic(log, weigh(log, table), values, discount=1.0, seed=0)
+    found = magic(log, weigh(log, table), values, discount=1.0, draws=draws(log))
     assert np.isnan(found.value)

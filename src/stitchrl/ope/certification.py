@@ -30,8 +30,10 @@ from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
 from stitchrl.ope.importance import data_mean
 from stitchrl.ope.intervals import betting
+from stitchrl.ope.magic import REPLICATES
 from stitchrl.ope.panel import Panel
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
+from stitchrl.ope.resampling import times_drawn
 from stitchrl.ope.row_values import tabular_row_values
 from stitchrl.ope.tails import pareto_shape
 from stitchrl.ope.weights import Weights, log_ratio
@@ -240,7 +242,7 @@ class Certification:
             self.bounds,
             self.discount,
             self.level,
-            self.seed,
+            self._draws,
         )
 
     def _estimates(
@@ -259,10 +261,11 @@ class Certification:
             own = self._ratios(policy, self._own_frequencies, share)
             found.append(panel.by_own_frequencies(own))
             states = self._states(policy)
-            found.append(panel.by_visits(in_folds(self._fits, states, share)))
-            # Mixed with the behavior as the weights know it, not as each fold shows it.
-            mixed = (1 - share) * self._behavior_states + share * states
-            parts = in_folds(self._fits, mixed)
+            parts = in_folds(self._fits, states, share)
+            found.append(panel.by_visits(parts))
+            if share < 1:  # Mixed with the behavior as weights know it, not as folds do.
+                mixed = (1 - share) * self._behavior_states + share * states
+                parts = in_folds(self._fits, mixed)
             found += panel.combined(tabular_row_values(self.dataset, parts))
         return found
 
@@ -314,6 +317,12 @@ class Certification:
     @cached_property
     def _fits(self) -> tuple[CrossFit, ...]:
         return cross_fits(self._tabular, folds(self.dataset, self.seed))
+
+    @cached_property
+    def _draws(self) -> np.ndarray:
+        """float64 (replicates, episodes): resamples that all policies share."""
+        group = self.dataset.episode_group
+        return times_drawn(group, seed=self.seed, replicates=REPLICATES)
 
     @cached_property
     def _own_frequencies(self) -> np.ndarray:

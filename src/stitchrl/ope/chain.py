@@ -12,8 +12,11 @@ from scipy.sparse.csgraph import breadth_first_order
 from scipy.sparse.linalg import bicgstab, splu
 
 ITERATIVE_FROM = 100  # States; below, factors cost nothing.
-DENSE_UP_TO = 2_000  # States; beyond, sparse factors are smaller and faster.
+SPARSE = 6  # Successors of a state on average, up to which sparse factors stay sparse.
+DENSE_UP_TO = 2_000  # States; beyond, sparse factors are always smaller and faster.
 NEGLIGIBLE = 1e-12
+EXACT = 1e-14  # Relative residual that iterations aim at where no tolerance is allowed,
+ALLOWED = 1e-12  # and that is accepted, as factors leave about as much.
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,7 @@ class Chain:
     following: csr_array
     discount: float
     horizon: int | None = None  # Steps until everything ends; None: when it ends by itself.
-    tolerance: float = 0.0  # Relative residual of iterative solves; 0: direct ones.
+    tolerance: float = 0.0  # Relative residual of solves; 0: as exact as factors.
 
     @property
     def states(self) -> int:
@@ -69,7 +72,7 @@ class Chain:
     def visits(self, start: np.ndarray) -> np.ndarray:
         """E Σ_t γ^t 1(s_t = s) for each s, `start` (S,) being the distribution of s_0."""
         if self.horizon is None:
-            return self._factors[1](start)
+            return self._solve(start, backwards=True)
         return sum(self._walk(start), np.zeros(self.states))
 
     def visits_by_step(self, start: np.ndarray) -> np.ndarray:
@@ -107,7 +110,7 @@ class Chain:
     @cached_property
     def _factors(self) -> tuple[Callable, Callable]:
         following = self._ending
-        if self.states <= DENSE_UP_TO:
+        if self.states <= DENSE_UP_TO and not self._is_sparse:
             matrix = following.toarray() * -self.discount
             matrix[np.diag_indices(self.states)] += 1.0
             factors = lu_factor(matrix, overwrite_a=True, check_finite=False)
@@ -115,15 +118,26 @@ class Chain:
                 lambda right: lu_solve(factors, right, check_finite=False),
                 lambda right: lu_solve(factors, right, trans=1, check_finite=False),
             )
-        sparse = splu((eye_array(self.states) - self.discount * following).tocsc())
+        sparse = splu(self._matrix.tocsc())
         return sparse.solve, lambda right: sparse.solve(right, trans="T")
 
-    def _solve(self, right: np.ndarray) -> np.ndarray:
-        if self.tolerance > 0 and self.states > ITERATIVE_FROM:
-            identity = eye_array(self.states, format="csr")
-            matrix = identity - self.discount * self._ending
-            # Ten times faster than factors where episodes are short; else it gives up.
-            result, failed = bicgstab(matrix, right, rtol=self.tolerance, maxiter=200)
-            if not failed:
+    @property
+    def _is_sparse(self) -> bool:
+        return self.following.nnz <= SPARSE * self.states
+
+    @cached_property
+    def _matrix(self) -> csr_array:
+        """I - γ P."""
+        return eye_array(self.states, format="csr") - self.discount * self._ending
+
+    def _solve(self, right: np.ndarray, *, backwards: bool = False) -> np.ndarray:
+        """x = right + γ P x; `backwards` with P transposed."""
+        if self.states > ITERATIVE_FROM and not self._is_sparse:
+            matrix = self._matrix.T if backwards else self._matrix
+            # Thirty times faster than factors where episodes are short; else it gives up.
+            aim = max(self.tolerance, EXACT)
+            result, failed = bicgstab(matrix, right, rtol=aim, atol=0.0, maxiter=200)
+            left = np.abs(right - matrix @ result).max()
+            if not failed and left <= max(self.tolerance, ALLOWED) * np.abs(right).max():
                 return result
-        return self._factors[0](right)
+        return self._factors[backwards](right)

@@ -15,10 +15,9 @@ from scipy.optimize import nnls
 
 from stitchrl.dataset import Dataset
 from stitchrl.ope.doubly_robust import RowValues
-from stitchrl.ope.resampling import times_drawn
 from stitchrl.ope.step_weights import StepWeights
 
-REPLICATES = 200  # Of the bootstrap of WDR, which is taken for unbiased.
+REPLICATES = 100  # Of the bootstrap of WDR, which is taken for unbiased.
 CENTRAL = 0.5  # Share of them that bounds it: outside is bias.
 RIDGE = 1e-10  # Of the mean variance: estimates may be exact multiples of each other.
 
@@ -38,9 +37,13 @@ def magic(
     values: RowValues,
     *,
     discount: float,
-    seed: int,
+    draws: np.ndarray,
 ) -> Blend:
-    """Blend the model alone up to WDR. NaN where WDR is, and of a single episode."""
+    """Blend the model alone up to WDR. NaN where WDR is, and of a single episode.
+
+    `draws` (replicates, episodes) are those of `times_drawn`, about `REPLICATES`: the same
+    serve all policies.
+    """
     terms = Terms.of(dataset, weights, values, discount=discount)
     lengths = _lengths(terms.horizon)
     parts = terms.switching_after(lengths)
@@ -48,8 +51,7 @@ def magic(
     if dataset.episodes < 2 or not np.isfinite(estimates).all():
         nothing = np.full(len(lengths), np.nan)
         return Blend(float("nan"), lengths, estimates, nothing)
-    count = times_drawn(dataset.episode_group, seed=seed, replicates=REPLICATES)
-    replicates = terms.resampled(count)
+    replicates = terms.resampled(draws)
     tail = (1 - CENTRAL) / 2
     low, high = np.nanquantile(replicates, [tail, 1 - tail])
     low, high = min(low, estimates[-1]), max(high, estimates[-1])

@@ -36,7 +36,7 @@ class Panel:
     bounds: ReturnBounds
     discount: float
     level: float
-    seed: int  # Of MAGIC's resamples.
+    draws: np.ndarray  # float64 (replicates, episodes): of MAGIC, by `times_drawn`.
 
     @cached_property
     def weights(self) -> Weights:
@@ -93,7 +93,7 @@ class Panel:
         dataset, discount, steps = self.dataset, self.discount, self.steps
         robust = doubly_robust(dataset, steps, values, discount=discount)
         shared = weighted_doubly_robust(dataset, steps, values, discount=discount)
-        blend = magic(dataset, steps, values, discount=discount, seed=self.seed)
+        blend = magic(dataset, steps, values, discount=discount, draws=self.draws)
         return [
             self._estimate("DR", Family.COMBINED, robust.mean()),
             self._estimate("WDR", Family.COMBINED, shared.sum()),
