@@ -13,6 +13,7 @@ from stitchrl import sources, zoo
 from stitchrl.problems import icu_sepsis
 from stitchrl.rollout import Outcome
 from stitchrl.tree import pytree
+from stitchrl.value_iteration import TabularPolicy
 from stitchrl.zoo import packages
 from stitchrl.zoo.entry import ByRollout
 
@@ -130,3 +131,17 @@ def test_scores_by_rollout_come_with_their_standard_error():
     assert abs(found.value.mean - 4) < 4 * found.value.standard_error
     # One coin deviates by 1 from its mean, 50 points of the scale.
     assert found.standard_error == pytest.approx(50 / 20, rel=0.02)
+
+
+def test_trials_of_patients_average_what_is_exact():
+    """One patient each: 0 or 1, as often as the linear solve says, with steps counted."""
+    icu = icu_sepsis.load()
+    by_state = TabularPolicy(icu.clinicians, np.zeros(len(icu.clinicians)))
+    tried = [SEPSIS.trial(by_state, act="sample", seed=seed) for seed in range(400)]
+    assert {trial.mean for trial in tried} == {0.0, 1.0}
+    survived = np.mean([trial.mean for trial in tried])
+    assert survived == pytest.approx(icu.mdp.value(icu.clinicians, 1.0), abs=0.07)
+    assert all(trial.episodes == 1 and trial.steps >= 1 for trial in tried)
+    assert SEPSIS.trial(by_state, act="sample", seed=3) == pytest.approx(
+        tried[3], nan_ok=True
+    )
