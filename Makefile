@@ -4,7 +4,7 @@ export PYTHON
 
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-scores bench-peer bench-notifications bench-stitching \
-	bench-overestimation bench-trap parity
+	bench-overestimation bench-trap bench-estimators parity
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -48,7 +48,7 @@ parity: ## What other packages for evaluation say, which tests must equal; ARGS=
 	@.venv-parity/bin/python benchmarks/parity_peers.py $(ARGS)
 
 bench-demo bench-resume bench-bitflips bench-coverage bench-notifications \
-bench-stitching bench-overestimation bench-trap: bench-%: ## Longer proofs.
+bench-stitching bench-overestimation bench-trap bench-estimators: bench-%: ## Longer proofs.
 	@.ci/set-up .venv runtime
 	@.venv/bin/python benchmarks/$*.py $(ARGS)
 

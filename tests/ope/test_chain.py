@@ -63,3 +63,15 @@ def test_states_that_never_end_are_found():
     np.testing.assert_allclose(chain.sums(reward), [1 + 1 + 0.3 * 7, 2, 7, 9])
     assert not Chain(csr_array(following), 0.99).endless.any()
     assert not Chain(csr_array(following), 1.0, horizon=5).endless.any()
+
+
+@pytest.mark.parametrize(("leaving", "is_endless"), [(1e-6, False), (1e-12, True)])
+def test_a_cycle_that_is_hardly_ever_left_is_endless(leaving, is_endless):
+    """Two states that visit each other: left once in a million steps, or never."""
+    following = csr_array(np.array([[0.0, 1.0], [1.0 - leaving, 0.0]]))
+    chain = Chain(following, 1.0)
+    assert chain.endless.tolist() == [is_endless] * 2
+    sums = chain.sums(np.array([0.0, leaving]))  # What leaving pays: 1 in the end.
+    expected = [0.0, leaving] if is_endless else [1.0, 1.0]
+    assert sums == pytest.approx(expected, rel=1e-8)
+    assert np.isfinite(chain.visits(np.array([1.0, 0.0]))).all()

@@ -235,6 +235,12 @@ class Certification:
             refusals=(*evidence.refusals, *(r for r in raised if r is not None)),
         )
 
+    def estimates(
+        self, policy: PolicyTable | DensityTable, share: float = 1.0
+    ) -> tuple[Estimate, ...]:
+        """What every estimator says of (1 - a) π_β + a π, without refits or refusals."""
+        return tuple(self._estimates(self._panel(policy, share), policy, share, None))
+
     def _panel(self, policy: PolicyTable | DensityTable, share: float) -> Panel:
         return Panel(
             self.dataset,
@@ -255,13 +261,16 @@ class Certification:
         """Of every estimator that this log has what it needs for."""
         found = panel.by_weights()
         if fitted is not None:
-            value, groups = fitted.completions.behavior, self.dataset.groups
-            found.append(Estimate("FQE", Family.VALUES, value, fitted.interval, groups))
+            value, interval = fitted.completions.behavior, fitted.interval
+            found.append(Estimate("FQE", Family.VALUES, value, interval, panel.groups))
         if self.log is not None and isinstance(policy, PolicyTable):
             own = self._ratios(policy, self._own_frequencies, share)
             found.append(panel.by_own_frequencies(own))
             states = self._states(policy)
             parts = in_folds(self._fits, states, share)
+            if fitted is None:
+                value = cross_fitted(parts).behavior
+                found.append(Estimate("FQE", Family.VALUES, value, None, panel.groups))
             found.append(panel.by_visits(parts))
             if share < 1:  # Mixed with the behavior as weights know it, not as folds do.
                 mixed = (1 - share) * self._behavior_states + share * states

@@ -15,6 +15,7 @@ ITERATIVE_FROM = 100  # States; below, factors cost nothing.
 SPARSE = 6  # Successors of a state on average, up to which sparse factors stay sparse.
 DENSE_UP_TO = 2_000  # States; beyond, sparse factors are always smaller and faster.
 NEGLIGIBLE = 1e-12
+UNLIKELY = 1e-8  # Per step: what happens less often is no way out, and beyond float64.
 EXACT = 1e-14  # Relative residual that iterations aim at where no tolerance is allowed,
 ALLOWED = 1e-12  # and that is accepted, as factors leave about as much.
 
@@ -34,17 +35,22 @@ class Chain:
 
     @cached_property
     def endless(self) -> np.ndarray:
-        """bool (S,): no path leads to an end, so that undiscounted sums do not exist."""
+        """bool (S,): no path leads to an end, so that undiscounted sums do not exist.
+
+        Steps with a probability below UNLIKELY are no path: sums over 10^8 visits and more
+        would be all rounding.
+        """
         if self.discount < 1 or self.horizon is not None:
             return np.zeros(self.states, bool)
-        leaves = self.following.sum(axis=1) < 1 - NEGLIGIBLE
+        leaves = self.following.sum(axis=1) < 1 - UNLIKELY
         if leaves.all():
             return ~leaves
         # Backwards from a node that stands for "ended".
         entry = self.following.tocoo()
+        likely = entry.data >= UNLIKELY
         exits = np.flatnonzero(leaves)
-        begin = np.concatenate([entry.col, np.full(len(exits), self.states)])
-        reach = np.concatenate([entry.row, exits])
+        begin = np.concatenate([entry.col[likely], np.full(len(exits), self.states)])
+        reach = np.concatenate([entry.row[likely], exits])
         size = self.states + 1
         backwards = csr_array((np.ones(len(begin)), (begin, reach)), shape=(size, size))
         reached = breadth_first_order(backwards, self.states, return_predecessors=False)

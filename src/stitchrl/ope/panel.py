@@ -38,6 +38,11 @@ class Panel:
     level: float
     draws: np.ndarray  # float64 (replicates, episodes): of MAGIC, by `times_drawn`.
 
+    @property
+    def groups(self) -> int:
+        """Independent units behind every estimate."""
+        return self.dataset.groups
+
     @cached_property
     def weights(self) -> Weights:
         return Weights.of(self.dataset, self.ratios)
@@ -104,4 +109,4 @@ class Panel:
         self, name: str, family: Family, value: float, interval: Interval | None = None
     ) -> Estimate:
         value = float(value) if np.isfinite(value) else float("nan")
-        return Estimate(name, family, value, interval, self.dataset.groups)
+        return Estimate(name, family, value, interval, self.groups)
