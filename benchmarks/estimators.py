@@ -1,7 +1,7 @@
 """Ten estimators of twenty-five policies on ICU-Sepsis: how near, in which order, how fast.
 
 Every log is one more simulation of the process, whose policies have exact values. Of each
-estimator: root mean squared error over policies and logs (a policy of which it says
+estimator: mean squared error over policies and logs (a policy of which it says
 nothing counts with the log's own mean), Spearman's correlation with the truth, and the
 regret of its favorite, (best - favorite) / (best - worst). Writes results/estimators.json.
 """
@@ -59,7 +59,7 @@ def main() -> None:
         names = list(drawn[0][0])
         print(f"{size:,} patients: {np.median(seconds):.2f} s for all, median")
         for name in names:
-            values = np.stack([found[name] for found, _ in drawn])
+            values = np.stack([of_log[name] for of_log, _ in drawn])
             squares = ((values - truth) ** 2).mean(axis=1)
             order = np.array([float(spearmanr(one, truth)[0]) for one in values])
             order = np.nan_to_num(order)

@@ -28,7 +28,8 @@ def log(returns: np.ndarray, *, length: int = 2, **more) -> Dataset:
 def test_returns_by_hand():
     found = returns_of(log(np.array([0.0, 0.0, 1.0, 1.0])))
     assert (found.mean, found.smallest, found.largest) == (0.5, 0, 1)
-    assert found.error == pytest.approx(np.sqrt(4 / 3 * 4 * 0.25) / 4)
+    error = np.sqrt(4 / 3 * 4 * 0.25) / 4
+    assert found.half_width == pytest.approx(3.182446 * error, rel=1e-6)
     assert found.quantiles == pytest.approx((0, 0, 0.5, 1, 1))
     assert (found.zero_share, found.rewarded_share) == (0.5, 0.25)
     assert (found.expert_episodes, found.expert_rows, found.cut_share) == (0.5, 0.5, 0)
@@ -48,8 +49,8 @@ def test_nothing_to_learn_from():
     assert not found.has_signal and found.bimodality == 0 and found.expert_episodes == 1
 
 
-def test_a_single_group_has_no_error():
-    assert returns_of(log(np.ones(2), group=np.zeros(4))).error == float("inf")
+def test_a_single_group_has_no_interval():
+    assert returns_of(log(np.ones(2), group=np.zeros(4))).half_width is None
 
 
 def test_places_are_states_where_the_log_names_them():

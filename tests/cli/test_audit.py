@@ -37,3 +37,9 @@ def test_a_log_with_errors_is_refused(tmp_path):
     for verb in ("audit", "advise"):
         result = call(verb, log)
         assert result.exit_code == 3 and "NONFINITE" in result.stderr
+
+
+def test_one_episode_is_described_without_an_interval(tmp_path):
+    log = write(tmp_path / "log.csv", "1,0,3,a,1,0,0.5\n1,1,2,b,0,1,0.5\n")
+    said = document(call("audit", log, "--json"))
+    assert said["returns"]["half_width"] is None

@@ -10,14 +10,15 @@ from enum import StrEnum
 from math import log2
 
 from stitchrl.audit import Audit
+from stitchrl.audit.behavior import MOST_WAYS
 from stitchrl.audit.returns import BEST, TWO_MODES
+from stitchrl.validation.suspicions import ENOUGH_GROUPS
 
 MANY_EXPERTS = 0.5  # Of episodes: then imitation is hard to beat.
 FEW_EXPERTS = 0.2
 SETTLED = 1.0  # Bits per decision: those who act like this hardly vary.
 SOME_MEET = 0.25  # Of below-median episodes.
 WORTH_IT = 0.05  # Of the range of returns: a gain that is worth the trouble.
-FEWEST_GROUPS = 150  # A fifth of them certifies; below 30 no interval holds.
 SELDOM_REWARDED = 0.05  # Of decisions.
 ONCE, SOME, OFTEN = range(3)  # Gains, by how often moves were tried: `LEAST_COUNTS`.
 
@@ -182,11 +183,11 @@ def _algorithms(found: Audit, *, is_discrete: bool, is_tabular: bool) -> Iterato
 
 def _cares(found: Audit) -> Iterator[Advice]:
     returns, behavior, coverage = found.returns, found.behavior, found.coverage
-    if found.groups < FEWEST_GROUPS:
+    if found.groups < ENOUGH_GROUPS:
         yield _care(
             "FEW_GROUPS",
             f"{found.groups:,} independent groups are too few to judge by: a fifth of "
-            f"them certifies, which takes {FEWEST_GROUPS} in all.",
+            f"them certifies, which takes {ENOUGH_GROUPS} in all.",
             {"groups": found.groups},
         )
     if not found.has_propensities:
@@ -224,9 +225,10 @@ def _cares(found: Audit) -> Iterator[Advice]:
         )
     if behavior.ways > 1:
         shares = ", ".join(f"{share:.0%}" for share in behavior.shares)
+        more = " or more" if behavior.ways == MOST_WAYS else ""
         yield _care(
             "SEVERAL_WAYS",
-            f"The log acts in {behavior.ways} ways or more ({shares} of groups): a policy "
+            f"The log acts in {behavior.ways} ways{more} ({shares} of groups): a policy "
             "that averages them does what nobody did. Name the source of each episode.",
             {"ways": behavior.ways},
             "--balance source",

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import kurtosis, skew
 
 from stitchrl.dataset import Dataset
+from stitchrl.ope.intervals import student_t
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BEST = 0.1  # Share of episodes that show what can be reached.
@@ -18,7 +19,7 @@ class Returns:
     """Of episodes, undiscounted unless said otherwise."""
 
     mean: float
-    error: float  # Standard error of the mean, groups as units.
+    half_width: float | None  # Of its 95 % interval; None of a single group.
     quantiles: tuple[float, ...]  # At QUANTILES.
     smallest: float
     largest: float
@@ -38,17 +39,13 @@ class Returns:
 def returns_of(dataset: Dataset, *, discount: float = 1.0) -> Returns:
     """Describe the returns of a log's episodes."""
     found = dataset.returns(discount)
-    group = dataset.episode_group
-    count = np.bincount(group)
-    residual = np.bincount(group, found - found.mean())
-    groups = len(count)
-    error = np.sqrt(groups / max(groups - 1, 1) * (residual**2).sum()) / len(found)
+    interval = student_t(found, dataset.episode_group, level=0.95)
     best = np.sort(found)[-max(round(BEST * len(found)), 1) :].mean()
     is_expert = found >= best - NEAR * np.ptp(found)
     values, times = np.unique(dataset.reward, return_counts=True)
     return Returns(
         mean=float(found.mean()),
-        error=float(error) if groups > 1 else float("inf"),
+        half_width=interval.width / 2 if np.isfinite(interval.width) else None,
         quantiles=tuple(np.quantile(found, QUANTILES).tolist()),
         smallest=float(found.min()),
         largest=float(found.max()),

@@ -88,8 +88,10 @@ def _facts(found: Audit) -> list[tuple[str, str]]:
     places = "clusters of states" if found.are_clusters else "states"
     near = "" if stitching.radius is None else f" within {stitching.radius:.2g} deviations"
     gains = ", ".join(f"{gain:+.3g}" for gain in stitching.gains)
+    half = returns.half_width
+    within = "" if half is None else f" ± {half:.2g} (95 %)"
     facts = [
-        ("Returns", f"mean {returns.mean:.4g} ± {returns.error:.2g}; {quantiles}"),
+        ("Returns", f"mean {returns.mean:.4g}{within}; {quantiles}"),
         (
             "",
             f"from {returns.smallest:.4g} to {returns.largest:.4g}; "

@@ -59,7 +59,6 @@ def select(
         )
     machine.prepare(threads)
     from stitchrl.cli import planning, working
-    from stitchrl.evaluation.judge import estimand_discount
     from stitchrl.job.selection import select as select_job
     from stitchrl.job.stages import train_job
 
@@ -95,7 +94,6 @@ def select(
             trained,
             resolved,
             out,
-            discount=estimand_discount(dataset, resolved.discount),
             environment=environment,
             budget=budget,
             tell=tell,
@@ -105,8 +103,10 @@ def select(
 
 def _environment(name: str) -> Any:
     from stitchrl import zoo
+    from stitchrl.zoo import packages
 
     entry = zoo.find(name)
+    packages.require(entry.needs, f"'{name}'")  # Before hours of training.
 
     def play(candidate: Any, seed: int) -> tuple[float, int]:
         value = entry.trial(candidate.policy, act=candidate.act, seed=seed)

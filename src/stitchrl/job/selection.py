@@ -13,6 +13,7 @@ from stitchrl.job.clock import Tell
 from stitchrl.job.directory import is_saved, read_saved
 from stitchrl.job.training import Trained
 from stitchrl.ope.bounds import return_bounds
+from stitchrl.ope.divergence import disagreement
 from stitchrl.ope.fqe_bootstrap import refits
 from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.plan import Plan
@@ -53,7 +54,7 @@ class Selected(NamedTuple):
         return self.standings[self.choice.best if self.choice else 0].candidate
 
 
-def stand(trained: Trained, *, discount: float, seed: int) -> tuple[Standing, ...]:
+def stand(trained: Trained, *, seed: int) -> tuple[Standing, ...]:
     """Candidates by FQE, and which of them the selection split can tell apart.
 
     Where states have ids: FQE is refitted on resampled groups for all policies together.
@@ -68,7 +69,7 @@ def stand(trained: Trained, *, discount: float, seed: int) -> tuple[Standing, ..
     dataset = trained.splits.selection
     found = None
     if dataset.is_tabular and len(candidates) > 1:
-        found = _separated(candidates, dataset, discount=discount, seed=seed)
+        found = _separated(candidates, dataset, discount=trained.discount, seed=seed)
     # Ranked by cross-fitted FQE; the order of the refits may differ by a little.
     return tuple(
         Standing(
@@ -85,7 +86,6 @@ def select(
     plan: Plan,
     directory: Path,
     *,
-    discount: float,
     environment: Environment | None = None,
     budget: int = 0,
     tell: Tell = lambda message: None,
@@ -95,7 +95,7 @@ def select(
     Every trial is saved as it ends, and is not made again. The best policy is saved in
     `selected/` of the directory, for use where no verdict is asked for.
     """
-    standings = stand(trained, discount=discount, seed=plan.seed)
+    standings = stand(trained, seed=plan.seed)
     names = [standing.candidate.name for standing in standings]
     trials: list[Trial] = []
     choice = None
@@ -152,8 +152,7 @@ def _distances(candidates: list[Candidate], dataset: Dataset) -> np.ndarray | No
     apart = np.zeros((len(acting), len(acting)))
     for i, one in enumerate(acting):
         for j in range(i):
-            same = np.minimum(one, acting[j]).sum(axis=1).mean()
-            apart[i, j] = apart[j, i] = max(1 - same, 0.0)
+            apart[i, j] = apart[j, i] = disagreement(one, acting[j])
     return apart
 
 

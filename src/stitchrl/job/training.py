@@ -31,6 +31,7 @@ class Trained(NamedTuple):
     fitted: list[Fitted]
     candidates: list[Candidate]  # Best of the seeds of each, best first; controls too.
     ranking: dict[str, float]  # FQE on the selection split.
+    discount: float  # With which it counts.
 
 
 def parts_of(plan: Plan, dataset: Dataset) -> Splits:
@@ -99,7 +100,9 @@ def train_all(
             best[candidate.name] = (value, candidate)
     ordered = sorted(best.values(), key=lambda pair: -pair[0])
     ranking = {candidate.name: value for value, candidate in ordered}
-    return Trained(splits, fitted, [candidate for _, candidate in ordered], ranking)
+    return Trained(
+        splits, fitted, [candidate for _, candidate in ordered], ranking, discount
+    )
 
 
 def normalizer_of(plan: Plan, train: Dataset) -> Normalizer:

@@ -69,6 +69,14 @@ def behavior_by_state(
     return table / table.sum(axis=1, keepdims=True)
 
 
+def disagreement(p: np.ndarray, q: np.ndarray) -> float:
+    """Mean of 1 - Σ_a min(p, q) over rows: the least share of decisions that differ.
+
+    Probabilities (rows, actions) of two policies at the same rows.
+    """
+    return float(np.clip(1 - np.minimum(p, q).sum(axis=1), 0, 1).mean())
+
+
 def tabular_divergence(
     model: EmpiricalModel,
     policy: np.ndarray,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stitchrl.candidates import Candidate, table
+from stitchrl.candidates import table
 from stitchrl.dataset import Choices
 from stitchrl.evaluation.behavior import KnownBehavior
 from stitchrl.evaluation.requests import Request
@@ -13,6 +13,7 @@ from stitchrl.job.reporting.material import BEHAVIOR, Material
 from stitchrl.job.reporting.numbers import estimate, probability_histogram
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.conditions import CALIBRATION, MEAN_WEIGHT, UNSEEN
+from stitchrl.ope.divergence import disagreement as apart
 from stitchrl.ope.evidence import Evidence
 from stitchrl.ope.planning import ENOUGH_EFFECTIVE, ENOUGH_SHARE
 from stitchrl.ope.refusals import FEWEST_GROUPS
@@ -213,15 +214,11 @@ def disagreement(material: Material) -> Disagreement | None:
         share[0, i] = share[i, 0] = material.departure(candidate).mean()
         for j in range(1, i):
             other = material.requests[names[j - 1]].candidate
-            share[i, j] = share[j, i] = _distance(material, candidate, other)
+            acting = (material.probabilities(one) for one in (candidate, other))
+            share[i, j] = share[j, i] = apart(*acting)
     return Disagreement(
         policies=[BEHAVIOR, *names], share=share.tolist(), n=len(material.rows)
     )
-
-
-def _distance(material: Material, one: Candidate, other: Candidate) -> float:
-    p, q = material.probabilities(one), material.probabilities(other)
-    return float(np.clip(1 - np.minimum(p, q).sum(axis=1), 0, 1).mean())
 
 
 def _are_probabilities(values: np.ndarray) -> bool:
