@@ -49,7 +49,7 @@ def settings_now(log: task.Log, name: str) -> dict[str, Any]:
 def missing(fresh: bool, only: list[str]) -> Iterator[tuple[task.Log, str, list[int]]]:
     """Units of work with the seeds that have no cell yet, logs in turn."""
     for log in task.LOGS:
-        for name in log.algorithms:
+        for name in log.algorithms.split():
             if only and log.name not in only and name not in only:
                 continue
             task.load(log)  # Made once, before processes share it.
@@ -98,7 +98,7 @@ STATISTICS = {
 
 def rows_of(log: task.Log) -> list[dict[str, Any]]:
     rows = []
-    for name in log.algorithms:
+    for name in log.algorithms.split():
         found = [cell_path(log.name, name, seed) for seed in range(log.seeds)]
         kept = [path for path in found if is_kept(path, log, name)]
         cells = [json.loads(path.read_text()) for path in kept]
@@ -130,7 +130,7 @@ def cost() -> dict[str, Any]:
 def show(log: task.Log, rows: list[dict[str, Any]]) -> None:
     print(f"\n{log.name}: {log.updates:,} updates, {log.seeds} seeds")
     print(f"{'algorithm':14}" + "".join(f"{label:>22}" for label in STATISTICS))
-    for name in log.algorithms:
+    for name in log.algorithms.split():
         found = [r for r in rows if r["figure"].rsplit("/", 1)[0] == f"{log.name}/{name}"]
         if found:
             shown = [

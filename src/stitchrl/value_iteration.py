@@ -12,6 +12,7 @@ from stitchrl.dataset import Choices, Dataset
 
 TOLERANCE = 1e-10
 MAX_SWEEPS = 10_000
+ENDED = -1  # What follows where an episode was terminated.
 
 
 @dataclass(frozen=True)
@@ -37,35 +38,69 @@ class ValueIteration:
                 "column; map one, or leave it out with tabular=False."
             )
         kept = dataset.terminated | (dataset.next_state_id >= 0)
-        states, actions = dataset.state_count, dataset.actions.count
-        pair = dataset.state_id[kept] * actions + dataset.action[kept]
-        count = np.bincount(pair, minlength=states * actions).astype(np.float64)
-        total = np.maximum(count, 1)
-        reward = np.bincount(pair, dataset.reward[kept], minlength=len(count)) / total
-        goes_on = ~dataset.terminated[kept]
-        following = dataset.next_state_id[kept][goes_on]
-        ones = np.ones(len(following))
-        entries = (ones / total[pair[goes_on]], (pair[goes_on], following))
-        transition = csr_array(entries, shape=(len(count), states))
-
-        count = count.reshape(states, actions)
-        behavior = _shares(count, _valid(dataset))
-        allowed = count >= self.least_count
-        is_free = np.asarray(allowed.any(axis=1))
-        values, change = np.zeros(states), np.inf
+        tried = TriedMoves.counted(
+            dataset.state_id[kept],
+            dataset.action[kept],
+            np.where(dataset.terminated, ENDED, dataset.next_state_id)[kept],
+            dataset.reward[kept],
+            shape=(dataset.state_count, dataset.actions.count),
+        )
+        behavior = _shares(tried.count, _valid(dataset))
+        values, change = np.zeros(dataset.state_count), np.inf
         for _ in range(MAX_SWEEPS):
-            q = (reward + self.discount * (transition @ values)).reshape(states, actions)
-            best = np.where(allowed, q, -np.inf).max(axis=1)
-            new = np.where(is_free, best, (behavior * q).sum(axis=1))
+            q = tried.backup(values, self.discount)
+            new = tried.best(q, self.least_count, behavior)
             change, values = np.abs(new - values).max(), new
             if change < TOLERANCE:
-                greedy = np.eye(actions)[np.where(allowed, q, -np.inf).argmax(axis=1)]
-                table = np.where(is_free[:, None], greedy, behavior)
-                return TabularPolicy(table, values)
+                allowed = tried.count >= self.least_count
+                greedy = np.eye(allowed.shape[1])[_of(allowed, q).argmax(axis=1)]
+                is_free = allowed.any(axis=1, keepdims=True)
+                return TabularPolicy(np.where(is_free, greedy, behavior), values)
         raise ValueError(
             f"Values still changed by {change:.3g} after {MAX_SWEEPS:,} sweeps: with a "
             f"discount of {self.discount} rewards add up without end. Lower it."
         )
+
+
+@dataclass(frozen=True, eq=False)
+class TriedMoves:
+    """A log as a model: what each move from each state earned, and where it led."""
+
+    count: np.ndarray  # float64 (states, actions): how often it was made.
+    reward: np.ndarray  # float64 (states * actions,): its mean; 0 where never made.
+    transition: csr_array  # float64 (states * actions, states): shares of where it led.
+
+    @classmethod
+    def counted(
+        cls,
+        state: np.ndarray,
+        action: np.ndarray,
+        following: np.ndarray,
+        reward: np.ndarray,
+        *,
+        shape: tuple[int, int],
+    ) -> "TriedMoves":
+        """From rows: int64 state, action, and what follows (ENDED if nothing does)."""
+        states, actions = shape
+        pair = state * actions + action
+        count = np.bincount(pair, minlength=states * actions).astype(np.float64)
+        total = np.maximum(count, 1)
+        mean = np.bincount(pair, reward, minlength=len(count)) / total
+        goes_on = following >= 0
+        places = pair[goes_on], following[goes_on]
+        transition = csr_array((1 / total[places[0]], places), shape=(len(count), states))
+        return cls(count.reshape(shape), mean, transition)
+
+    def backup(self, values: np.ndarray, discount: float) -> np.ndarray:
+        """float64 (states, actions): reward and what follows, worth `values` (states,)."""
+        q = self.reward + discount * (self.transition @ values)
+        return q.reshape(self.count.shape)
+
+    def best(self, q: np.ndarray, least_count: int, behavior: np.ndarray) -> np.ndarray:
+        """float64 (states,): of moves made so often; without any, as `behavior`."""
+        allowed = self.count >= least_count
+        best = _of(allowed, q).max(axis=1)
+        return np.where(allowed.any(axis=1), best, (behavior * q).sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +109,10 @@ class TabularPolicy:
 
     probabilities: np.ndarray  # float64 (states, actions)
     values: np.ndarray  # float64 (states,): what planning believes each state is worth.
+
+
+def _of(allowed: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return np.where(allowed, q, -np.inf)
 
 
 def _valid(dataset: Dataset) -> np.ndarray:

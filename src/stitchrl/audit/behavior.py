@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from stitchrl.audit.places import Places
+from stitchrl.behavior.calibration import entropy
 from stitchrl.dataset import Dataset
 
 MOST_PLACES = 30  # The busiest ones, in which ways of acting are told apart.
@@ -49,16 +50,15 @@ def behavior_of(dataset: Dataset, places: Places, *, seed: int = 0) -> Behavior:
     visits = places.visits().astype(np.float64)
     overall = visits.sum(axis=0) / visits.sum()
     surprise = _surprise(places, visits, overall)
-    known = overall[overall > 0]
-    entropy = float(-(known * np.log2(known)).sum())
+    bits = entropy(overall)
     of_episode = np.add.reduceat(surprise, dataset.first_row) / dataset.lengths
     order = np.arange(dataset.episodes)
     if dataset.time is not None:
         order = np.argsort(dataset.time[dataset.first_row], kind="stable")
     shares = _ways(dataset, places, rng)
     return Behavior(
-        explained=entropy - float(surprise.mean()),
-        entropy=entropy,
+        explained=bits - float(surprise.mean()),
+        entropy=bits,
         ways=len(shares),
         shares=tuple(sorted(shares.tolist(), reverse=True)),
         is_timed=dataset.time is not None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stitchrl.audit.places import Places
+from stitchrl.behavior.calibration import entropy
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ def coverage_of(places: Places) -> Coverage:
     visited = visits[of_place > 0]
     busiest = np.sort(of_place)[::-1][: max(round(0.01 * len(visited)), 1)]
     within = visited / visited.sum(axis=1, keepdims=True)
-    bits = np.array([_bits(share) for share in within])
+    bits = np.array([entropy(share) for share in within])
     total = visits.sum()
     return Coverage(
         places=len(visited),
-        effective_places=float(2 ** _bits(of_place / total)),
+        effective_places=float(2 ** entropy(of_place / total)),
         busiest_share=float(busiest.sum() / total),
         moves=places.moves,
         tried_share=float((visited > 0).mean()),
@@ -43,8 +44,3 @@ def coverage_of(places: Places) -> Coverage:
         entropy=float(bits @ visited.sum(axis=1) / total),
         rarest_share=float(visits.sum(axis=0).min() / total),
     )
-
-
-def _bits(share: np.ndarray) -> float:
-    known = share[share > 0]
-    return float(-(known * np.log2(known)).sum())

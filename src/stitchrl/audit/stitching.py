@@ -7,12 +7,12 @@ better than the best episode can be put together.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
 from stitchrl.audit.places import Places, standardized
 from stitchrl.dataset import Dataset
 from stitchrl.ope.bounds import returns_to_go
+from stitchrl.value_iteration import TriedMoves
 
 BETTER = 0.1  # Of the interquartile range of returns: how much more counts as better.
 MOST_ROWS = 5_000  # Compared with each other where states are features.
@@ -74,27 +74,17 @@ def planned(
     """
     horizon = dataset.horizon or STRETCH * int(dataset.lengths.max())
     known = places.following > -2
-    pair = places.row[known] * places.moves + places.move[known]
-    pairs = places.count * places.moves
-    count = np.bincount(pair, minlength=pairs).astype(np.float64)
-    total = np.maximum(count, 1)
-    reward = np.bincount(pair, dataset.reward[known], pairs) / total
-    goes_on = places.following[known] >= 0
-    entries = (
-        1 / total[pair[goes_on]],
-        (pair[goes_on], places.following[known][goes_on]),
+    tried = TriedMoves.counted(
+        places.row[known],
+        places.move[known],
+        places.following[known],
+        dataset.reward[known],
+        shape=(places.count, places.moves),
     )
-    transition = csr_array(entries, shape=(pairs, places.count))
-    shape = (places.count, places.moves)
-    count = count.reshape(shape)
-    logged = count / np.maximum(count.sum(axis=1, keepdims=True), 1)
-    allowed = count >= least_count
-    is_free = np.asarray(allowed.any(axis=1))
+    logged = tried.count / np.maximum(tried.count.sum(axis=1, keepdims=True), 1)
     values = np.zeros(places.count)
     for _ in range(horizon):
-        q = (reward + discount * (transition @ values)).reshape(shape)
-        best = np.where(allowed, q, -np.inf).max(axis=1)
-        values = np.where(is_free, best, (logged * q).sum(axis=1))
+        values = tried.best(tried.backup(values, discount), least_count, logged)
     return values
 
 

@@ -62,8 +62,13 @@ def information(probabilities: np.ndarray, action: np.ndarray) -> Information:
     with np.errstate(divide="ignore"):
         bits = -np.log2(probabilities[np.arange(size), action])
     share = np.bincount(action, minlength=count) / size
-    share = share[share > 0]
-    return Information(float(bits.mean()), float(-(share * np.log2(share)).sum()))
+    return Information(float(bits.mean()), entropy(share))
+
+
+def entropy(share: np.ndarray) -> float:
+    """-Σ p log2 p in bits, of `share` (count,), which sums to 1."""
+    known = share[share > 0]
+    return float(-(known * np.log2(known)).sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ def audit(
     from stitchrl.cli import auditing
 
     found, _ = auditing.audited(log, mapping, discount, seed)
-    auditing.show_audit(found, as_json=as_json)
+    auditing.show_audit(found, auditing.typed(log, mapping), as_json=as_json)
 
 
 def advise(
@@ -56,4 +56,5 @@ def advise(
 
     found, dataset = auditing.audited(log, mapping, discount, seed)
     situation = Situation(collect, dear, dangerous, simulator)
-    auditing.show_advice(found, dataset, log, situation, as_json=as_json)
+    named = auditing.typed(log, mapping)
+    auditing.show_advice(found, dataset, named, situation, as_json=as_json)

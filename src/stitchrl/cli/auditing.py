@@ -1,7 +1,7 @@
 """What `stitchrl audit` and `stitchrl advise` say: numbers and rules in words."""
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
 from rich import box
 from rich.table import Table
@@ -23,7 +23,7 @@ TITLES = {
 }
 
 
-def show_audit(found: Audit, *, as_json: bool) -> None:
+def show_audit(found: Audit, log: str, *, as_json: bool) -> None:
     """A table of facts, or JSON."""
     if as_json:
         print_json(asdict(found))
@@ -36,13 +36,13 @@ def show_audit(found: Audit, *, as_json: bool) -> None:
     for title, sentence in _facts(found):
         table.add_row(title, sentence)
     results().print(table)
-    remark("What follows from it: stitchrl advise LOG")
+    remark(f"What follows from it: stitchrl advise {log}")
 
 
 def show_advice(
-    found: Audit, dataset: Dataset, log: Any, situation: Situation, *, as_json: bool
+    found: Audit, dataset: Dataset, log: str, situation: Situation, *, as_json: bool
 ) -> None:
-    """Sentences with what to type, or JSON."""
+    """Sentences with what to type about `log`, or JSON."""
     given = advise(
         found,
         situation,
@@ -60,7 +60,7 @@ def show_advice(
         for one in of_kind:
             say(f"  - {one.sentence} [{one.code}]")
             if one.command:
-                say(f"    {one.command.replace('LOG', str(log))}")
+                say(f"    {one.command.replace('LOG', log)}")
     if None in vars(situation).values():
         remark(
             "\nNot said: whether more can be collected (--collect), whether that is dear "
@@ -69,8 +69,13 @@ def show_advice(
         )
 
 
+def typed(log: Path, mapping: str | None) -> str:
+    """A log as the next command has to name it."""
+    return str(log) if mapping is None else f"{log} --mapping {mapping}"
+
+
 def audited(
-    log: Any, mapping: Any, discount: float | None, seed: int | None
+    log: Path, mapping: str | None, discount: float | None, seed: int | None
 ) -> tuple[Audit, Dataset]:
     """Read, refuse if there are errors, and look."""
     dataset = sources.load(log, mapping)
