@@ -4,7 +4,7 @@ export PYTHON
 
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-scores bench-peer bench-notifications bench-stitching \
-	bench-overestimation bench-trap bench-estimators parity
+	bench-overestimation bench-trap bench-estimators bench-budget bench-select bench-fqe parity
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -38,6 +38,14 @@ bench-scores: ## Every algorithm and its controls on logs whose truth is known; 
 	@.ci/set-up .venv-zoo zoo
 	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
 
+bench-select: ## Grids chosen from by the log and 100 trials; an hour.
+	@.ci/set-up .venv-zoo zoo
+	@.venv-zoo/bin/python benchmarks/selection.py $(ARGS)
+
+bench-fqe: ## FQE by networks of 32 policies beside d3rlpy.
+	@.ci/set-up .venv-bench bench
+	@.venv-bench/bin/python benchmarks/fqe_speed.py
+
 bench-peer: ## The scores of d3rlpy on two of these logs; hours.
 	@.ci/set-up .venv-zoo zoo
 	@.ci/set-up .venv-bench bench
@@ -48,7 +56,8 @@ parity: ## What other packages for evaluation say, which tests must equal; ARGS=
 	@.venv-parity/bin/python benchmarks/parity_peers.py $(ARGS)
 
 bench-demo bench-resume bench-bitflips bench-coverage bench-notifications \
-bench-stitching bench-overestimation bench-trap bench-estimators: bench-%: ## Longer proofs.
+bench-stitching bench-overestimation bench-trap bench-estimators \
+bench-budget: bench-%: ## Longer proofs.
 	@.ci/set-up .venv runtime
 	@.venv/bin/python benchmarks/$*.py $(ARGS)
 

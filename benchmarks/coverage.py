@@ -1,49 +1,102 @@
 """How often intervals contain the exact value, on problems that know it.
 
-    python benchmarks/coverage.py [--repeats 400]
+    python benchmarks/coverage.py [--logs 2000] [--only icu_0.1]
 
-Every cell is written as soon as it is finished: an interrupted run goes on.
+Every cell is written as soon as it is finished: an interrupted run goes on. Intervals are
+those of a report; where it would refuse them, none is counted.
 """
 
 import argparse
 import functools
 import json
-import platform
+import math
 import sys
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
+import record
 
+from stitchrl import artifacts
 from stitchrl.dataset import Dataset
 from stitchrl.ope.base import Interval
+from stitchrl.ope.certification import Certification
 from stitchrl.ope.coverage import Coverage, measure, value_intervals
-from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits
-from stitchrl.ope.fqe_tabular import TabularLog
-from stitchrl.ope.importance import data_mean
-from stitchrl.ope.policy_table import PolicyTable
+from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
 from stitchrl.problems import icu_sepsis
-from stitchrl.problems.exact import Bandit, random_mdp
+from stitchrl.problems.exact import Bandit, ToyGraph, random_mdp
+from stitchrl.problems.lqg import BEHAVIOR, LQG, TARGET, LinearGaussian
 
-RESULTS = Path(__file__).parent / "results" / "coverage.json"
 CELLS = Path(__file__).parents[1] / ".bench" / "coverage"
 SIZES = (300, 1000)
-SHARES = (0.1, 0.3, 0.5)
-DISCOUNT, HORIZON = 0.95, 40  # Of the random process.
+REFITS = 5  # One log in so many: refitting takes longest.
+MOST_ERROR = 0.01  # Of all tests together.
+BANDS = {"asymptotic": (0.94, 0.975), "guaranteed": (0.95, 1.0)}
+LABELS = {"WIS": "asymptotic", "DRL": "asymptotic", "t": "asymptotic", "FQE": "model-based"}
+NEAR = LinearGaussian(0.5, 0.25)  # Halfway to what the reference values are about.
 
 
-def bandit(size: int, repeats: int) -> dict[str, Coverage]:
+class Case(NamedTuple):
+    """One problem: how to draw a log of it and a policy, and what that is worth."""
+
+    truth: float
+    draw: Callable[[int], tuple[Dataset, PolicyTable | DensityTable]]
+    share: float = 1.0  # Of the policy in a mixture with the behavior.
+    discount: float = 1.0
+    refits: bool = False  # Whether FQE is bootstrapped too.
+
+
+def bandit(size: int) -> Case:
     """Three arms, no context."""
     problem = Bandit()
 
-    def draw(seed: int) -> dict[str, Interval]:
+    def draw(seed: int):
         log = problem.log(size, seed)
-        table = PolicyTable.of_states(log, np.array([problem.target]))
-        return value_intervals(log, table)
+        return log, PolicyTable.of_states(log, np.array([problem.target]))
 
-    return measure(draw, truth=problem.value, repeats=repeats, seed=1)
+    return Case(problem.value, draw, refits=size < 1000)
+
+
+def graph(size: int) -> Case:
+    """The toy graph: four steps, returns from -4 to 4."""
+    problem, up = ToyGraph(), 0.8
+    mdp = problem.mdp()
+
+    def draw(seed: int):
+        rows = mdp.simulate(problem.policy(0.5), episodes=size, seed=seed)
+        bounds = {"reward_bounds": (-1.0, 1.0), "return_bounds": (-4.0, 4.0)}
+        log = mdp.to_dataset(rows, horizon=4, **bounds)
+        return log, PolicyTable.of_states(log, problem.policy(up))
+
+    return Case(mdp.value(problem.policy(up), 1.0), draw, refits=size < 1000)
+
+
+def random(size: int) -> Case:
+    """Six states, three actions, cut after 40 steps."""
+    process, discount, horizon = random_mdp(), 0.95, 40
+
+    def draw(seed: int):
+        rows = process.mdp.simulate(
+            process.behavior, episodes=size, seed=seed, max_steps=horizon
+        )
+        log = process.mdp.to_dataset(rows, horizon=horizon)
+        return log, PolicyTable.of_states(log, process.target)
+
+    truth = process.mdp.value(process.target, discount, horizon)
+    return Case(truth, draw, discount=discount, refits=True)
+
+
+def gaussian(size: int, policy: LinearGaussian) -> Case:
+    """Linear dynamics, five steps, returns without bounds."""
+    problem, discount, horizon = LQG(), 0.95, 5
+
+    def draw(seed: int):
+        log = problem.log(BEHAVIOR, episodes=size, horizon=horizon, seed=seed)
+        density = policy.density(log.observation[:, 0], log.action[:, 0])
+        return log, DensityTable(density)
+
+    return Case(problem.value(policy, discount, horizon), draw, discount=discount)
 
 
 @functools.cache
@@ -55,158 +108,133 @@ def sepsis() -> tuple[icu_sepsis.ICUSepsis, np.ndarray, np.ndarray]:
     return problem, behavior, np.eye(problem.mdp.actions)[q.argmax(axis=1)]
 
 
-def icu(size: int, share: float, repeats: int) -> dict[str, Coverage]:
+def icu(size: int, share: float) -> Case:
     """ICU-Sepsis: (1 - share) π_β + share · optimum."""
     problem, behavior, optimal = sepsis()
 
-    def draw(seed: int) -> dict[str, Interval]:
+    def draw(seed: int):
         log = problem.simulate(size, seed, behavior)
-        return value_intervals(log, PolicyTable.of_states(log, optimal), share=share)
+        return log, PolicyTable.of_states(log, optimal)
 
     truth = problem.mdp.value((1 - share) * behavior + share * optimal, 1.0)
-    return measure(draw, truth=truth, repeats=repeats, seed=1)
+    return Case(truth, draw, share, refits=size < 1000)
 
 
-def present(size: int, repeats: int) -> dict[str, Coverage]:
-    """ICU-Sepsis: Student t of the log's own mean."""
-    problem, behavior, _ = sepsis()
-
-    def draw(seed: int) -> dict[str, Interval]:
-        log = problem.simulate(size, seed, behavior)
-        interval = data_mean(log, discount=1.0, level=0.95).interval
-        assert interval is not None
-        return {"asymptotic": interval}
-
-    truth = problem.mdp.value(behavior, 1.0)
-    return measure(draw, truth=truth, repeats=repeats, seed=1)
-
-
-def refitted(log: Dataset, table: PolicyTable, discount: float) -> dict[str, Interval]:
-    tabular = TabularLog.of(log, discount=discount)
-    policy = tabular.transitions.policy(table)
-    fitted = refits(tabular, seed=0, replicates=200)
-    return {"model_based": bootstrap_interval(fitted, policy, level=0.95)}
-
-
-def bandit_fqe(size: int, repeats: int) -> dict[str, Coverage]:
-    """Three arms, FQE bootstrap."""
-    problem = Bandit()
-
-    def draw(seed: int) -> dict[str, Interval]:
-        log = problem.log(size, seed)
-        return refitted(log, PolicyTable.of_states(log, np.array([problem.target])), 1.0)
-
-    return measure(draw, truth=problem.value, repeats=repeats, seed=1)
-
-
-def random_fqe(size: int, repeats: int) -> dict[str, Coverage]:
-    """Six states, three actions, cut after 40 steps, FQE bootstrap."""
-    process = random_mdp()
-
-    def draw(seed: int) -> dict[str, Interval]:
-        rows = process.mdp.simulate(
-            process.behavior, episodes=size, seed=seed, max_steps=HORIZON
-        )
-        log = process.mdp.to_dataset(rows, horizon=HORIZON)
-        return refitted(log, PolicyTable.of_states(log, process.target), DISCOUNT)
-
-    truth = process.mdp.value(process.target, DISCOUNT, HORIZON)
-    return measure(draw, truth=truth, repeats=repeats, seed=1)
-
-
-def cells(repeats: int) -> dict[str, Callable[[], dict[str, Coverage]]]:
-    """Units of work by name."""
-    work: dict[str, Callable[[], dict[str, Coverage]]] = {}
+def cases() -> dict[str, Callable[[], Case]]:
+    """By name, which says the number of episodes."""
+    found: dict[str, Callable[[], Case]] = {}
+    for size in (100, 300):
+        found[f"random_{size}"] = functools.partial(random, size)
     for size in SIZES:
-        work[f"bandit_{size}"] = functools.partial(bandit, size, repeats)
-        work[f"icu_behavior_{size}"] = functools.partial(present, size, repeats)
-        for share in SHARES:
-            name = f"icu_{share:g}_{size}"
-            work[name] = functools.partial(icu, size, share, repeats)
-    work["bandit_fqe_300"] = functools.partial(bandit_fqe, 300, repeats // 2)
-    work["random_fqe_100"] = functools.partial(random_fqe, 100, repeats // 2)
-    return work
+        found[f"bandit_{size}"] = functools.partial(bandit, size)
+        found[f"graph_{size}"] = functools.partial(graph, size)
+        for share in (0.0, 0.1, 0.2, 0.3):
+            found[f"icu_{share:g}_{size}"] = functools.partial(icu, size, share)
+        for name, policy in (("near", NEAR), ("far", TARGET)):
+            found[f"lqg_{name}_{size}"] = functools.partial(gaussian, size, policy)
+    return found
 
 
-def finish(name: str, repeats: int, work: Callable[[], dict[str, Coverage]]) -> list[dict]:
+def intervals(case: Case, seed: int) -> dict[str, Interval | None]:
+    """Of one log."""
+    log, policy = case.draw(seed)
+    certification = Certification(
+        log, Behavior.logged(log), case.discount, candidates=1, seed=seed
+    )
+    if case.share == 0:
+        return {"t": certification.present.interval}
+    found = value_intervals(certification, policy, case.share)
+    if case.refits and seed % REFITS == 0:
+        assert isinstance(policy, PolicyTable)
+        found["FQE"] = certification.fitted_value(policy, case.share).interval
+    else:
+        found["FQE"] = None
+    return found
+
+
+def finish(name: str, case: Callable[[], Case], first: int, logs: int) -> list[dict]:
     """Rows of one cell, from the last run if it got that far."""
-    path = CELLS / f"{name}_{repeats}.json"
+    path = CELLS / f"{name}_{logs}.json"
     if path.exists():
         return json.loads(path.read_text())
+    made = case()
+    draw = functools.partial(intervals, made)
+    found = measure(draw, truth=made.truth, logs=logs, seed=first)
     rows = []
-    for label, coverage in work().items():
-        interval = coverage.interval
-        rows.append(
-            {
-                "figure": f"coverage_{name}_{label}",
-                "value": coverage.rate,
-                "unit": "share of logs",
-                "n": coverage.repeats,
-                "low": interval.low,
-                "high": interval.high,
-            }
-        )
-        rows.append(
-            {
-                "figure": f"width_{name}_{label}",
-                "value": coverage.width,
-                "unit": "return, median",
-                "n": coverage.repeats,
-                "low": None,
-                "high": None,
-            }
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(rows))
-    unfinished.replace(path)
+    for method, coverage in found.items():
+        asked = logs if method != "FQE" else (logs // REFITS if made.refits else 0)
+        if asked and not (method == "betting" and "lqg" in name):  # Returns have no bounds.
+            rows += rows_of(f"{name}/{method}", coverage, asked)
+    CELLS.mkdir(parents=True, exist_ok=True)
+    artifacts.save_json(path, rows)
     return rows
 
 
-def extremes(rows: list[dict]) -> list[dict]:
-    """The smallest and largest coverage of each label."""
+def rows_of(figure: str, found: Coverage, asked: int) -> list[dict[str, Any]]:
+    """Coverage, the share of logs on which the interval is offered, and its width."""
+    offered = record.row(
+        f"{figure}/offered", found.offered / asked, unit="share of logs", n=asked
+    )
+    if not found.offered:
+        return [offered]
+    of_rate = found.interval
+    label = LABELS.get(figure.rpartition("/")[2], "guaranteed")
+    band = BANDS.get(label)
+    rate = record.row(
+        f"{figure}/coverage",
+        found.rate,
+        unit="share of logs",
+        n=found.offered,
+        low=of_rate.low,
+        high=of_rate.high,
+    )
+    rate |= {"label": label, "p_value": found.p_value(*band) if band else None}
+    width = record.row(f"{figure}/width", found.width, unit="median", n=found.offered)
+    return [rate, offered, width]
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How many cells differ from their band at MOST_ERROR family-wise (Bonferroni)."""
+    tested = [row for row in rows if row.get("p_value") is not None]
     found = []
-    for figure, label, pick in (
-        ("asymptotic_min", "asymptotic", min),
-        ("asymptotic_max", "asymptotic", max),
-        ("guaranteed_min", "guaranteed", min),
-        ("model_based_min", "model_based", min),
-    ):
-        of_label = [
-            row
-            for row in rows
-            if row["figure"].startswith("coverage_") and row["figure"].endswith(label)
-        ]
-        found.append(pick(of_label, key=lambda row: row["value"]) | {"figure": figure})
+    for label in BANDS:
+        cells = [row for row in tested if row["label"] == label]
+        values = [row["value"] for row in cells]
+        off = [row for row in cells if row["p_value"] < MOST_ERROR / len(tested)]
+        found.append(
+            record.row(
+                f"{label}/cells_outside",
+                len(off),
+                unit=f"of {len(cells)} cells; low and high: smallest, largest coverage",
+                n=len(cells),
+                low=min(values, default=math.nan),
+                high=max(values, default=math.nan),
+            )
+        )
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=400, help="simulated logs per cell")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--logs", type=int, default=2000, help="simulated, per cell")
+    parser.add_argument("--only", default="", help="cells whose names start so")
+    options = parser.parse_args()
     rows = []
-    for name, work in cells(repeats).items():
-        found = finish(name, repeats, work)
+    for number, (name, case) in enumerate(cases().items()):
+        if not name.startswith(options.only):
+            continue
+        found = finish(name, case, (number + 1) * 100_000, options.logs)
         rows += found
-        shown = ", ".join(f"{r['figure']} {r['value']:.4g}" for r in found)
-        print(shown, flush=True)
-    rows = extremes(rows) + rows
-    report = {
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-        },
-        "command": " ".join(["python", "benchmarks/coverage.py", *sys.argv[1:]]),
-        "date": date.today().isoformat(),
-        "rows": rows,
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
-    for row in rows[:4]:
-        print(f"{row['figure']}: {row['value']:.3f}")
+        for row in found:
+            shown = f"{row['value']:.3f}" + ("" if row["low"] is None else f" n={row['n']}")
+            print(f"{row['figure']:28} {shown}", flush=True)
+    if options.only:
+        return
+    rows = verdicts(rows) + rows
+    command = " ".join(["python", "benchmarks/coverage.py", *sys.argv[1:]])
+    record.save("coverage", rows, command=command)
+    for row in rows[:2]:
+        print(f"{row['figure']}: {row['value']:.0f} of {row['n']}")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ def by_program(algorithms: Sequence[Any]) -> list[list[int]]:
     groups: dict[Any, list[int]] = {}
     for index, algorithm in enumerate(algorithms):
         read = [getattr(algorithm, name) for name in getattr(algorithm, "prepared_by", ())]
-        key = jax.tree.structure(algorithm), *map(float, read)
+        leaves, structure = jax.tree.flatten(algorithm)
+        key = structure, *map(np.shape, leaves), *map(float, read)
         groups.setdefault(key, []).append(index)
     return list(groups.values())
 

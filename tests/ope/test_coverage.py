@@ -4,54 +4,67 @@ import numpy as np
 import pytest
 
 from stitchrl.ope.base import Interval, Label
+from stitchrl.ope.certification import Certification
 from stitchrl.ope.coverage import Coverage, measure, value_intervals
-from stitchrl.ope.policy_table import PolicyTable
+from stitchrl.ope.policy_table import Behavior, PolicyTable
 from stitchrl.problems.exact import Bandit
 
 
-def test_counting():
-    def draw(seed: int) -> dict[str, Interval]:
-        width = 1.0 + seed
-        return {"one": Interval(0.0, width, 0.95, Label.ASYMPTOTIC, "by hand")}
+def certify(log) -> Certification:
+    return Certification(log, Behavior.logged(log), discount=1.0, candidates=1, seed=0)
 
-    found = measure(draw, truth=2.5, repeats=4, seed=0)["one"]
-    assert found == Coverage(covered=2, repeats=4, width=2.5)
+
+def test_counting():
+    def draw(seed: int) -> dict[str, Interval | None]:
+        width = 1.0 + seed
+        one = Interval(0.0, width, 0.95, Label.ASYMPTOTIC, "by hand")
+        return {"one": one, "two": one if seed % 2 else None, "three": None}
+
+    measured = measure(draw, truth=2.5, logs=4, seed=0)
+    found = measured["one"]
+    assert found == Coverage(covered=2, offered=4, logs=4, width=2.5)
     assert found.rate == 0.5
+    assert measured["two"] == Coverage(covered=1, offered=2, logs=4, width=3.0)
+    assert np.isnan(measured["three"].rate) and np.isnan(measured["three"].width)
     assert 0.05 < found.interval.low < 0.1 and 0.9 < found.interval.high < 0.95
+    # P(X <= 2) of four draws at .9, and P(X >= 2) at .1.
+    assert found.p_value(0.9) == pytest.approx(0.0523)
+    assert found.p_value(0.0, 0.1) == pytest.approx(0.0523)
 
 
 def test_the_bandit_is_covered_about_as_often_as_said():
     """300 logs of 200 rounds; a rate of .95 falls below .91 once in a thousand times."""
     bandit = Bandit()
 
-    def draw(seed: int) -> dict[str, Interval]:
+    def draw(seed: int):
         log = bandit.log(200, seed)
         table = PolicyTable.of_states(log, np.array([bandit.target]))
-        return value_intervals(log, table, level=0.95)
+        return value_intervals(certify(log), table)
 
-    found = measure(draw, truth=bandit.value, repeats=300, seed=7)
-    assert 0.91 < found["asymptotic"].rate
-    assert found["guaranteed"].rate >= 0.98
-    assert found["guaranteed"].width > found["asymptotic"].width
-    # Clopper-Pearson at ESS = .384 · 200, were outcomes as spread as 0 and 1.
-    assert found["asymptotic"].width == pytest.approx(0.2, rel=0.1)
-
-
-def test_half_the_level_covers_half():
-    bandit = Bandit()
-
-    def draw(seed: int) -> dict[str, Interval]:
-        log = bandit.log(200, seed)
-        table = PolicyTable.of_states(log, np.array([bandit.behavior]))
-        return value_intervals(log, table, level=0.5)
-
-    found = measure(draw, truth=bandit.behavior_value, repeats=300, seed=3)
-    assert 0.42 < found["asymptotic"].rate < 0.65
+    found = measure(draw, truth=bandit.value, logs=300, seed=7)
+    assert 0.91 < found["WIS"].rate
+    assert found["betting"].rate >= 0.98
+    assert found["betting"].width > found["WIS"].width
+    # The asymptotic variance of WIS here is .3265 / n; small logs need a little more.
+    assert found["WIS"].width == pytest.approx(2 * 1.96 * (0.3265 / 200) ** 0.5, rel=0.1)
 
 
-def test_no_weight_is_no_knowledge():
+def test_refused_weights_have_no_interval():
+    """The only arm of the policy is missing, or far rarer than it should be."""
     log = Bandit().log(40, seed=0)
     kept = log.take_episodes(log.action != 2)
-    found = value_intervals(kept, PolicyTable.of_states(kept, np.array([[0.0, 0.0, 1.0]])))
-    assert (found["asymptotic"].low, found["asymptotic"].high) == (0, 1)
-    assert found["guaranteed"].low == 0
+    policy = PolicyTable.of_states(kept, np.array([[0.0, 0.0, 1.0]]))
+    found = value_intervals(certify(kept), policy)
+    assert found["WIS"] is None and found["betting"] is not None
+    assert found["betting"].low == 0
+
+
+def test_thin_models_have_no_interval():
+    """Of 30 rounds, six arms of the third kind: fewer than 50 in either half."""
+    bandit = Bandit()
+    found = [
+        value_intervals(certify(log), PolicyTable.of_states(log, np.array([bandit.target])))
+        for log in (bandit.log(30, seed=0), bandit.log(1000, seed=0))
+    ]
+    assert found[0]["DRL"] is None
+    assert found[1]["DRL"] is not None and found[1]["DRL"].covers(bandit.value)

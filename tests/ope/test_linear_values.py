@@ -101,7 +101,7 @@ def test_one_hot_features_are_tables(horizon):
         np.testing.assert_allclose(found, expected, atol=1e-8)
     if horizon is None:
         found = linear_marginal(log, features, discount=DISCOUNT, fold=fold)
-        for mine, other in zip(found, marginal(log, parts)):
+        for mine, other in zip(found[:2], marginal(log, parts)):
             np.testing.assert_allclose(mine, other, atol=1e-8)
 
 

@@ -31,6 +31,14 @@ def test_by_hand():
     np.testing.assert_allclose(found.robust, [3.5, 3.5])  # No residual is left.
 
 
+def test_what_was_tried_49_times_is_thin():
+    """And counts as often as the policy does it."""
+    log = write_log([[(0, 0, 4.0)]] * 50 + [[(0, 1, 2.0)]] * 49)
+    tabular, policy = prepared(log, np.tile([0.75, 0.25], (4, 1)), discount=1.0)
+    found = marginal(log, in_folds(cross_fits(tabular, whole(log)), policy))
+    assert found.thin_share == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize("discount, cut", [(0.95, 40), (1.0, None)])
 def test_fitted_to_itself_both_are_fqe(discount, cut):
     """Endless episodes that are cut, and some that end; to 1e-10."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stitchrl.selection.curves import best_so_far
 from stitchrl.selection.online import Beliefs, Trials
 
 SHARED = Path(os.environ.get("STITCHRL_SHARED", "../shared")) / "data"
@@ -66,22 +67,17 @@ def test_returns_are_scaled():
 def curve(
     returns: np.ndarray, estimates: np.ndarray | None, *, repeats: int, pulls: int
 ) -> np.ndarray:
-    """Mean true value of the best so far after each pull, of the range of all policies."""
-    scaled = returns / returns.max()
-    value = returns.mean(axis=1)
-    value = (value - value.min()) / np.ptp(value)
-    rng = np.random.default_rng(0)
-    found = np.zeros((repeats, pulls))
-    for number in range(repeats):
-        chosen = rng.choice(len(value), 8, replace=False)
-        told = None if estimates is None else estimates[chosen]
-        beliefs, trials = Beliefs.of(8, estimates=told), Trials.none(8)
-        for pull in range(pulls):
-            policy = beliefs.next(trials)
-            drawn = scaled[chosen[policy], rng.integers(returns.shape[1])]
-            trials = trials.after(policy, float(drawn))
-            found[number, pull] = value[chosen[beliefs.best(trials)]]
+    """Mean over subsets of eight policies."""
+    found = best_so_far(returns, estimates, subset=8, repeats=repeats, pulls=pulls)
     return found.mean(axis=0)
+
+
+def test_the_only_policy_is_the_best():
+    returns = np.array([[1.0, 1.0], [3.0, 3.0]])
+    found = best_so_far(returns, None, subset=1, repeats=20, pulls=2)
+    assert set(found[:, 0]) == {0.0, 1.0} and (found[:, 0] == found[:, 1]).all()
+    both = best_so_far(returns, np.array([0.0, 1.0]), subset=2, repeats=5, pulls=3)
+    assert (both == 1).all()
 
 
 def test_estimates_help_as_far_as_they_are_right():

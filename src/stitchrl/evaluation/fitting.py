@@ -12,7 +12,7 @@ from stitchrl.experience import Experience, Fold
 from stitchrl.normalizer import Normalizer
 from stitchrl.ope.fqe_network import FQE, Probabilities
 from stitchrl.ope.policy_table import PolicyTable
-from stitchrl.population import member, train_population
+from stitchrl.population import by_program, member, train_population
 from stitchrl.spaces import Masked
 
 
@@ -88,7 +88,7 @@ class FittingLog:
         )
 
     def _fit(self, following: list[Any], total: Sum) -> list[list[tuple[FQE, Any]]]:
-        """Two networks for each policy, one per fold, all in one program."""
+        """Two networks for each policy, one per fold; a program for policies of a kind."""
         models = [
             FQE(
                 following=acting,
@@ -102,9 +102,14 @@ class FittingLog:
             for fold in self.folds
         ]
         keys = list(jax.random.split(jax.random.key(self.seed), len(models)))
-        states = train_population(models, self.experience, keys, self.updates)
-        fitted = [(model, member(states, i)) for i, model in enumerate(models)]
-        return [fitted[i : i + 2] for i in range(0, len(fitted), 2)]
+        fitted: dict[int, tuple[FQE, Any]] = {}
+        for numbers in by_program(models):
+            alike = [models[number] for number in numbers]
+            of_alike = [keys[number] for number in numbers]
+            states = train_population(alike, self.experience, of_alike, self.updates)
+            for place, number in enumerate(numbers):
+                fitted[number] = models[number], member(states, place)
+        return [[fitted[i], fitted[i + 1]] for i in range(0, len(models), 2)]
 
     def _seen(self, observation: np.ndarray, valid: np.ndarray | None, rows: Any) -> Any:
         scaled = jax.vmap(self.normalizer)(jnp.asarray(observation))

@@ -140,7 +140,10 @@ class NetworkValues:
         return policy.mix(self.behavior, request.share) if request.share < 1 else policy
 
     def _drawn(self, request: Request | None) -> Along:
-        """Of `DRAWS` actions a share is the policy's (None: none), the rest imitated."""
+        """Of `DRAWS` actions a share is the policy's (None: none), the rest imitated.
+
+        A policy that takes one action with certainty has that one.
+        """
         dataset, kept = self.dataset, self.log.kept
         own = 0 if request is None else round(request.share * DRAWS)
 
@@ -149,8 +152,8 @@ class NetworkValues:
             if request is not None:
                 candidate = request.candidate
                 drawn = drawn_actions(candidate, observation, samples=own, seed=seed)
-                is_one = candidate.act == "mode"
-                parts.append(np.repeat(drawn, own, axis=1) if is_one else drawn)
+                is_mixed = candidate.act == "mode" and own < DRAWS
+                parts.append(np.repeat(drawn, own, axis=1) if is_mixed else drawn)
             if own < DRAWS:
                 parts.append(self._imitated(observation, fold, DRAWS - own, seed))
             return Actions(jnp.asarray(np.concatenate(parts, axis=1)))

@@ -26,7 +26,7 @@ from stitchrl.ope.divergence import (
     weighted_divergence,
 )
 from stitchrl.ope.evidence import Evidence, Kind
-from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits
+from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits, replicates_for
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
 from stitchrl.ope.importance import data_mean
 from stitchrl.ope.intervals import betting
@@ -321,7 +321,8 @@ class Certification:
 
     @cached_property
     def _refits(self) -> tuple[TabularFQE, ...]:
-        return refits(self._tabular, seed=self.seed)
+        replicates = replicates_for(self.level)
+        return refits(self._tabular, seed=self.seed, replicates=replicates)
 
     @cached_property
     def _fits(self) -> tuple[CrossFit, ...]:

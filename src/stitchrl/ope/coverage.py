@@ -1,17 +1,17 @@
 """How often intervals contain the truth, where the truth is known."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom
 
-from stitchrl.dataset import Dataset
-from stitchrl.ope.base import Interval, Label
-from stitchrl.ope.bounds import return_bounds
-from stitchrl.ope.importance import wis
+from stitchrl.ope import refusals as refuse
+from stitchrl.ope.base import Interval
+from stitchrl.ope.certification import Certification
 from stitchrl.ope.intervals import betting, clopper_pearson
-from stitchrl.ope.policy_table import Behavior, PolicyTable
-from stitchrl.ope.weights import Weights, log_ratio
+from stitchrl.ope.policy_table import DensityTable, PolicyTable
+from stitchrl.ope.tails import pareto_shape
 
 
 @dataclass(frozen=True)
@@ -19,43 +19,71 @@ class Coverage:
     """Of one kind of interval over many simulated logs."""
 
     covered: int
-    repeats: int
-    width: float  # Median.
+    offered: int  # Logs on which there was an interval, for none was refused.
+    logs: int
+    width: float  # Median; NaN if none was offered.
 
     @property
     def rate(self) -> float:
-        return self.covered / self.repeats
+        """Of those offered; NaN if none was."""
+        return self.covered / self.offered if self.offered else float("nan")
 
     @property
     def interval(self) -> Interval:
         """Of the rate, at 95 %."""
-        return clopper_pearson(self.rate, float(self.repeats), level=0.95)
+        return clopper_pearson(self.rate, float(self.offered), level=0.95)
+
+    def p_value(self, low: float, high: float = 1.0) -> float:
+        """Of the hypothesis that the rate is from `low` to `high`: smaller side's tail."""
+        below = binom.cdf(self.covered, self.offered, low)
+        above = binom.sf(self.covered - 1, self.offered, high)
+        return float(min(below, above))
 
 
 def measure(
-    draw: Callable[[int], Mapping[str, Interval]], *, truth: float, repeats: int, seed: int
+    draw: Callable[[int], Mapping[str, Interval | None]],
+    *,
+    truth: float,
+    logs: int,
+    seed: int,
 ) -> dict[str, Coverage]:
-    """Draw intervals for one truth from `repeats` logs, seeded `seed`, `seed` + 1, …"""
-    drawn = [draw(seed + number) for number in range(repeats)]
+    """Draw intervals for one truth from `logs` logs, seeded `seed`, `seed` + 1, …
+
+    None is an interval that was not offered.
+    """
+    drawn = [draw(seed + number) for number in range(logs)]
     result = {}
     for name in drawn[0]:
-        intervals = [intervals[name] for intervals in drawn]
-        covered = sum(interval.covers(truth) for interval in intervals)
-        width = float(np.median([interval.width for interval in intervals]))
-        result[name] = Coverage(covered, repeats, width)
+        offered = [found for one in drawn if (found := one[name]) is not None]
+        covered = sum(interval.covers(truth) for interval in offered)
+        widths = [interval.width for interval in offered]
+        width = float(np.median(widths)) if widths else float("nan")
+        result[name] = Coverage(covered, len(offered), logs, width)
     return result
 
 
 def value_intervals(
-    dataset: Dataset, policy: PolicyTable, *, share: float = 1.0, level: float = 0.95
-) -> dict[str, Interval]:
-    """The interval of each label for J of (1 - a) π_β + a π, a = `share`, undiscounted."""
-    bounds, returns = return_bounds(dataset, 1.0), dataset.returns()
-    behavior = Behavior.logged(dataset)
-    acting = policy.of_logged_action(dataset)
-    weights = Weights.of(dataset, log_ratio(acting, behavior.propensity, share=share))
-    bets = betting(weights, returns, bounds, level=level, propensities_known=True)
-    weighted = wis(dataset, weights, bounds, discount=1.0, level=level).interval
-    if weighted is None:  # No logged episode could have come from the policy.
-        weighted = replace(bets, low=bounds.low, high=bounds.high, label=Label.ASYMPTOTIC)
-    return {"asymptotic": weighted, "guaranteed": bets}
+    certification: Certification, policy: PolicyTable | DensityTable, share: float = 1.0
+) -> dict[str, Interval | None]:
+    """Intervals in closed form for J of (1 - a) π_β + a π, a = `share`, by estimator.
+
+    As a report offers them: None where weights are refused, or models are too thin.
+    """
+    weights = certification.weights(policy, share)
+    refused = (
+        refuse.heavy_tail(pareto_shape(weights)),
+        refuse.mean_weight_off(weights.mean, weights.mean_error),
+        refuse.low_effective_size(weights.effective_size, weights.groups),
+    )
+    estimates = {one.name: one for one in certification.estimates(policy, share)}
+    found = {name: estimates[name].interval for name in ("WIS", "DRL") if name in estimates}
+    if any(refused):
+        found["WIS"] = None
+    found["betting"] = betting(
+        weights,
+        certification.returns,
+        certification.bounds,
+        level=certification.level,
+        propensities_known=not certification.behavior.is_fitted,
+    )
+    return found

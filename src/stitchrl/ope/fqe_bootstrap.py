@@ -4,6 +4,7 @@ Resampling fixed values of start states instead would ignore that Q was estimate
 almost never (Hao et al. 2021, arXiv 2102.03607).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,13 @@ from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
 from stitchrl.ope.resampling import times_drawn
 
-REPLICATES = 100
+REPLICATES = 100  # At least; more where the level is so high that ends would not be seen.
 TOLERANCE = 1e-7  # Of solves; far below what resampling moves.
+
+
+def replicates_for(level: float) -> int:
+    """So many that the ends of an interval at this level lie among them."""
+    return max(REPLICATES, math.ceil(2 / (1 - level)))
 
 
 def refits(
@@ -32,9 +38,11 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentiles of the value of (1 - a) β + a π over refitted models, a = `share`.
 
-    `policy` (S, count) is in the numbering of their log.
+    `policy` (S, count) is in the numbering of their log. Between neighbors of B sorted
+    values lies 1 / (B + 1) of the probability, with as much beyond the first and last.
     """
     values = [model.value(policy, share) for model in fitted]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(values, ends, method="weibull")
     method = f"percentiles of {len(values)} refits on resampled groups"
     return Interval(float(low), float(high), level, Label.MODEL_BASED, method)

@@ -5,7 +5,8 @@ import numpy as np
 from stitchrl.dataset import Dataset
 from stitchrl.ope.base import Estimate, Family
 from stitchrl.ope.bounds import ReturnBounds
-from stitchrl.ope.intervals import clopper_pearson, in_units_of, student_t
+from stitchrl.ope.empirical_likelihood import weighted_mean
+from stitchrl.ope.intervals import in_units_of, student_t
 from stitchrl.ope.weights import Weights
 
 
@@ -27,7 +28,7 @@ def wis(
     discount: float,
     level: float,
 ) -> Estimate:
-    """ΣWG / ΣW with W of the whole episode, and Clopper-Pearson at n = ESS.
+    """ΣWG / ΣW with W of the whole episode, and its interval by empirical likelihood.
 
     Of truncated episodes it is the value up to where the log stops. NaN, without interval,
     if no logged episode could have come from the policy (Precup, Sutton, Singh 2000).
@@ -37,7 +38,11 @@ def wis(
     if total == 0:
         return Estimate("WIS", Family.WEIGHTS, float("nan"), None, dataset.groups)
     value = float(weights.relative @ returns / total)
-    scaled = float(bounds.scale(np.array([value]))[0])
-    interval = clopper_pearson(scaled, weights.effective_size, level=level)
+    scaled = np.clip(bounds.scale(returns), 0.0, 1.0)
+    interval = weighted_mean(
+        weights.sum_by_group(weights.relative),
+        weights.sum_by_group(weights.relative * scaled),
+        level=level,
+    )
     interval = in_units_of(bounds, interval)
     return Estimate("WIS", Family.WEIGHTS, value, interval, dataset.groups)

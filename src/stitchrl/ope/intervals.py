@@ -1,9 +1,8 @@
-"""Intervals for means, for weighted means, and for any weights at all.
+"""Intervals for means, for shares, and for any weights at all.
 
-Student t and Clopper-Pearson at n = ESS hold as n grows; betting bounds hold at any n
-(Waudby-Smith and Ramdas 2024, arXiv 2010.09686; for importance weights, Karampatziakis et
-al. 2021, arXiv 2102.09540). All take the two-sided level and put half the error on
-each side.
+Student t holds as n grows, Clopper-Pearson and betting bounds at any n (Waudby-Smith and
+Ramdas 2024, arXiv 2010.09686; for importance weights, Karampatziakis et al. 2021, arXiv
+2102.09540). All take the two-sided level and put half the error on each side.
 """
 
 from dataclasses import replace
@@ -37,10 +36,9 @@ def student_t(values: np.ndarray, group: np.ndarray, *, level: float) -> Interva
 
 
 def clopper_pearson(share: float, size: float, *, level: float) -> Interval:
-    """Interval of a mean in [0, 1] as if `size` (ESS, any real) draws were 0 or 1.
+    """Interval of a share of `size` draws, which may be any real, as an ESS is.
 
-    Conservative for values between 0 and 1, whose variance is smaller than that of 0 and 1
-    with the same mean. The whole of [0, 1] if `size` is 0.
+    The whole of [0, 1] if `size` is 0.
     """
     share = float(np.clip(share, 0.0, 1.0)) if size > 0 else 0.0
     error = (1 - level) / 2
@@ -51,8 +49,7 @@ def clopper_pearson(share: float, size: float, *, level: float) -> Interval:
         low = low if low > SMALLEST_MEAN else 0.0  # Of almost no hits: 1e-308, say.
     if misses > 0:
         high = float(beta.ppf(1 - error, hits + 1, misses))
-    method = "Clopper-Pearson at n = ESS"
-    return Interval(low, high, level, Label.ASYMPTOTIC, method)
+    return Interval(low, high, level, Label.ASYMPTOTIC, "Clopper-Pearson")
 
 
 def bets(size: int) -> tuple[np.ndarray, np.ndarray]:

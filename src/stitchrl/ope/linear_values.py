@@ -101,9 +101,9 @@ def linear_marginal(
     w = φ · θ, where Σ w (φ - γ φ') is the sum of φ at starts: then w weighs the log's rows
     as the policy would visit them, as far as functions linear in φ can tell (Uehara, Huang,
     Jiang 2020, arXiv 1910.12809). Fitted to itself it says what `linear_fqe`
-    says. Without a horizon: cut episodes go on.
+    says. Without a horizon: cut episodes go on. How thin a model is, features do not tell.
     """
-    found = MarginalParts(*np.zeros((2, dataset.episodes)))
+    ratio, robust = np.zeros((2, dataset.episodes))
     values = linear_row_values(dataset, features, discount=discount, fold=fold)
     after = dataset.next_column(values.expected, values.final)
     residual = dataset.reward + discount * after - values.logged
@@ -116,11 +116,11 @@ def linear_marginal(
         here = _known(dataset, following, held_out)
         w = features.logged[here] @ theta
         of_row, size = dataset.episode[here], dataset.episodes
-        found.ratio[:] += np.bincount(of_row, w * dataset.reward[here], size)
+        ratio += np.bincount(of_row, w * dataset.reward[here], size)
         corrected = np.bincount(of_row, w * residual[here], size)
         first = values.expected[dataset.first_row]
-        found.robust[:] += np.where(held_out, first + corrected, 0.0)
-    return found
+        robust += np.where(held_out, first + corrected, 0.0)
+    return MarginalParts(ratio, robust, thin_share=float("nan"))
 
 
 def _following(dataset: Dataset, features: Features) -> np.ndarray:

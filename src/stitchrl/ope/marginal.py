@@ -13,12 +13,15 @@ import numpy as np
 from stitchrl.dataset import Dataset
 from stitchrl.ope.cross_fitting import HeldOut
 
+FEW = 50  # Rows of a pair, below which its value and its ratio are little known.
+
 
 class MarginalParts(NamedTuple):
     """Parts of each episode, whose means are the estimates; float64 (episodes,)."""
 
     ratio: np.ndarray  # Σ_t w r: marginalized importance sampling.
     robust: np.ndarray  # V̂(s_0) + Σ_t w (r + γ V̂(s') - Q̂): double reinforcement learning.
+    thin_share: float  # Of the policy's decisions: in pairs with fewer than FEW rows.
 
 
 def marginal(dataset: Dataset, parts: Sequence[HeldOut]) -> MarginalParts:
@@ -30,17 +33,19 @@ def marginal(dataset: Dataset, parts: Sequence[HeldOut]) -> MarginalParts:
 
     The robust form is right if w or Q̂ is; its parts are its influence function, from which
     an interval follows (Kallus and Uehara 2022, arXiv 1909.05850; Xie, Ma, Wang
-    2019, arXiv 1906.03393 for the ratios). A single fold is fitted to itself: then both
-    are FQE, if every action of the policy was seen.
+    2019, arXiv 1906.03393 for the ratios). It holds where hardly any of the policy's
+    decisions are thin. A single fold is fitted to itself: then both are FQE, if every
+    action of the policy was seen.
     """
-    found = MarginalParts(*np.zeros((2, dataset.episodes)))
-    for part in parts:
-        _add(found, part)
-    return found
+    found = [_held_out(part) for part in parts]
+    thin = [part.fit.held_out.mean() * one.thin_share for part, one in zip(parts, found)]
+    ratio, robust = (sum(of_fold) for of_fold in zip(*(one[:2] for one in found)))
+    zero = np.zeros(dataset.episodes)
+    return MarginalParts(zero + ratio, zero + robust, float(sum(thin)))
 
 
-def _add(found: MarginalParts, part: HeldOut) -> None:
-    """Parts of the episodes that are held out, from a model of the others."""
+def _held_out(part: HeldOut) -> MarginalParts:
+    """Parts of the episodes that are held out, from a model of the others; 0 elsewhere."""
     (held_out, others, fitted), here = part
     model, of, discount = fitted.model, here.fitted.log.transitions, here.chain.discount
     rows = held_out[of.row_episode]
@@ -59,7 +64,13 @@ def _add(found: MarginalParts, part: HeldOut) -> None:
         correction += w * (discount * np.append(later, 0.0)[of.triple_next] - q[pair])
     earned = weight[triple] * of.row_reward[rows]
     size = len(held_out)
-    found.ratio[:] += np.bincount(of_episode, earned, size)
     residual = np.bincount(of_episode, earned + correction[triple], size)
     first = np.atleast_2d(here.state_values)[-1][of.first_state]  # All steps to go.
-    found.robust[:] += np.where(held_out, first + residual, 0.0)
+    decisions = visits.sum(axis=0)
+    often = decisions[of.pair_state] * here.policy[of.pair_state, of.pair_action]
+    known = often[model.pair_count >= FEW].sum() / decisions.sum()
+    return MarginalParts(
+        ratio=np.bincount(of_episode, earned, size),
+        robust=np.where(held_out, first + residual, 0.0),
+        thin_share=1 - float(known),
+    )

@@ -16,6 +16,7 @@ from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.ope.cross_fitting import HeldOut
 from stitchrl.ope.doubly_robust import RowValues, doubly_robust, weighted_doubly_robust
 from stitchrl.ope.importance import wis
+from stitchrl.ope.intervals import student_t
 from stitchrl.ope.magic import magic
 from stitchrl.ope.marginal import marginal
 from stitchrl.ope.per_decision import (
@@ -25,6 +26,8 @@ from stitchrl.ope.per_decision import (
 )
 from stitchrl.ope.step_weights import StepWeights
 from stitchrl.ope.weights import Weights
+
+MOST_THIN = 0.01  # Share of decisions; with more, DRL's errors are not its influence's.
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +92,16 @@ class Panel:
         return self._estimate("RIS-WIS", Family.WEIGHTS, found.value)
 
     def by_visits(self, parts: Sequence[HeldOut]) -> Estimate:
-        """DRL with values and visits in models of the other folds."""
-        robust = marginal(self.dataset, parts).robust
-        return self._estimate("DRL", Family.MARGINAL, robust.mean())
+        """DRL with values and visits in models of the other folds.
+
+        With Student's t of its influence function, unless many decisions are thin.
+        """
+        found = marginal(self.dataset, parts)
+        interval = None
+        if found.thin_share <= MOST_THIN:
+            group = self.dataset.episode_group
+            interval = student_t(found.robust, group, level=self.level)
+        return self._estimate("DRL", Family.MARGINAL, found.robust.mean(), interval)
 
     def combined(self, values: RowValues) -> list[Estimate]:
         """DR, WDR and MAGIC. V̂ must be the mean of Q̂ under the policy that is weighed."""
