@@ -4,7 +4,7 @@
 
 The same log, layers (64, 64), batches of 256 and 5,000 updates on both sides, all cores of
 the machine, each side a process of its own; three rounds. Times are from a log in memory to
-fitted values, compilation included. d3rlpy fits 2 of the 32 policies in a round; its time
+fitted networks, compilation included. d3rlpy fits 2 of the 32 policies in a round; its time
 for 32 is 16 times that. Writes results/fqe_speed.json.
 """
 

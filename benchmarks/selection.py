@@ -6,8 +6,9 @@ For each seed a grid is trained on a log, ranked by FQE on the selection split, 
 episodes are spent by upper confidence bounds, as `stitchrl select` does. Then every policy
 is valued: exactly, or by 200 more episodes. Regret is (best of the grid - chosen) / (best -
 worst), and also given in units of returns. Beside it: the favorite of FQE alone, of the
-algorithms' own Q, and a random choice. A cell (log, seed) is kept in .bench/select: an
-interrupted bench goes on. Writes results/selection.json.
+algorithms' own Q (where one has any), and a random choice. Where values are means of
+episodes, the best of a grid is the luckiest, which makes every regret larger. A cell (log,
+seed) is kept in .bench/select: an interrupted bench goes on. Writes results/selection.json.
 """
 
 import argparse
@@ -168,24 +169,23 @@ def main() -> None:
 
 
 def rows_of(name: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Means over seeds with the smallest and largest; relative to each grid's range."""
+    """Means over seeds, smallest and largest; also relative to each grid's range."""
     found = [regrets(made) for made in cells]
-    rows = []
-    for how in found[0]:
-        units = [one[how] for one in found]
-        shares = [one[how] / one["range"] for one in found]
-        for unit, values in (("returns", units), ("range of the grid", shares)):
-            rows.append(
-                row(
-                    f"{name}/{how}",
-                    float(np.mean(values)),
-                    unit=unit,
-                    n=len(values),
-                    low=min(values),
-                    high=max(values),
-                )
-            )
-    return rows
+    figures = {f"{name}/{how}": [one[how] for one in found] for how in found[0]}
+    for how in found[0].keys() - {"range"}:
+        shares = [one[how] / (one["range"] or 1.0) for one in found]
+        figures[f"{name}/{how}, of the range"] = shares
+    return [
+        row(
+            figure,
+            float(np.mean(values)),
+            unit="share of the grid's range" if "of the range" in figure else "return",
+            n=len(values),
+            low=min(values),
+            high=max(values),
+        )
+        for figure, values in sorted(figures.items())
+    ]
 
 
 if __name__ == "__main__":

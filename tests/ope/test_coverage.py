@@ -22,9 +22,9 @@ def test_counting():
 
     measured = measure(draw, truth=2.5, logs=4, seed=0)
     found = measured["one"]
-    assert found == Coverage(covered=2, offered=4, logs=4, width=2.5)
+    assert found == Coverage(2, 4, 4, width=2.5, label=Label.ASYMPTOTIC)
     assert found.rate == 0.5
-    assert measured["two"] == Coverage(covered=1, offered=2, logs=4, width=3.0)
+    assert measured["two"] == Coverage(1, 2, 4, width=3.0, label=Label.ASYMPTOTIC)
     assert np.isnan(measured["three"].rate) and np.isnan(measured["three"].width)
     assert 0.05 < found.interval.low < 0.1 and 0.9 < found.interval.high < 0.95
     # P(X <= 2) of four draws at .9, and P(X >= 2) at .1.
@@ -50,21 +50,27 @@ def test_the_bandit_is_covered_about_as_often_as_said():
 
 
 def test_refused_weights_have_no_interval():
-    """The only arm of the policy is missing, or far rarer than it should be."""
-    log = Bandit().log(40, seed=0)
-    kept = log.take_episodes(log.action != 2)
-    policy = PolicyTable.of_states(kept, np.array([[0.0, 0.0, 1.0]]))
-    found = value_intervals(certify(kept), policy)
-    assert found["WIS"] is None and found["betting"] is not None
-    assert found["betting"].low == 0
+    """The only arm of the policy is missing, or far rarer than its propensity says."""
+    log = Bandit().log(400, seed=0)
+    arm = np.flatnonzero(log.action == 2)
+    for kept_of_arm in (0, 20):
+        keep = log.action != 2
+        keep[arm[:kept_of_arm]] = True
+        kept = log.take_episodes(keep)
+        certification = certify(kept)
+        policy = PolicyTable.of_states(kept, np.array([[0.0, 0.0, 1.0]]))
+        found = value_intervals(certification, policy)
+        assert found["WIS"] is None and found["betting"] is not None
+        weighed = {e.name: e.interval for e in certification.estimates(policy)}["WIS"]
+        assert (weighed is None) == (kept_of_arm == 0)
 
 
 def test_thin_models_have_no_interval():
-    """Of 30 rounds, six arms of the third kind: fewer than 50 in either half."""
+    """Of 400 rounds some 40 are of the third arm in either half, of 1,000 some 100."""
     bandit = Bandit()
     found = [
         value_intervals(certify(log), PolicyTable.of_states(log, np.array([bandit.target])))
-        for log in (bandit.log(30, seed=0), bandit.log(1000, seed=0))
+        for log in (bandit.log(400, seed=0), bandit.log(1000, seed=0))
     ]
     assert found[0]["DRL"] is None
     assert found[1]["DRL"] is not None and found[1]["DRL"].covers(bandit.value)

@@ -5,7 +5,7 @@ import pytest
 from ope.logs import always, write_log
 
 from stitchrl.ope.base import Label
-from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits
+from stitchrl.ope.fqe_bootstrap import bootstrap_interval, ends, refits, replicates_for
 from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.ope.policy_table import PolicyTable
 from stitchrl.problems.exact import Bandit
@@ -57,6 +57,18 @@ def test_whole_groups_are_drawn():
     apart = TabularLog.of(write_log([[(0, 0, 0.0)], [(0, 0, 1.0)]] * 5), discount=1.0)
     interval = bootstrap_interval(refits(apart, seed=0, replicates=20), policy, level=0.95)
     assert interval.width > 0.2
+
+
+def test_ends_are_counted_among_the_gaps():
+    """Of 39 values there are 40 gaps: beyond 1 and 39 lie 2.5 % each."""
+    values = [float(value) for value in range(1, 40)]
+    assert ends(values, 0.95) == pytest.approx((1.0, 39.0))
+    assert ends(values, 0.9) == pytest.approx((2.0, 38.0))
+
+
+@pytest.mark.parametrize(("level", "count"), [(0.95, 100), (0.99, 200), (0.9975, 800)])
+def test_surer_intervals_take_more_refits(level, count):
+    assert replicates_for(level) == count
 
 
 def test_equal_seeds_draw_equal_groups():

@@ -59,6 +59,21 @@ def test_the_behavior_on_its_own_log_is_worth_the_data_mean(discount):
     assert abs(estimate(dataset, other, share=0.0, discount=discount).value - mean) < 1e-12
 
 
+def test_groups_are_the_units_of_the_interval():
+    """Every episode twice in its group: as wide as once."""
+    episodes = [[(0, n % 2, float(n % 3))] for n in range(30)]
+    bounds = {"return_bounds": (0.0, 2.0), "reward_bounds": (0.0, 2.0)}
+    once = write_log(episodes, **bounds)
+    doubled = [episode for episode in episodes for _ in range(2)]
+    twice = write_log(doubled, group=np.repeat(np.arange(30), 2), **bounds)
+    policy = np.tile([0.3, 0.7], (4, 1))
+    one, two = (
+        estimate(log, PolicyTable.of_states(log, policy)).interval for log in (once, twice)
+    )
+    assert one is not None and two is not None
+    assert (two.low, two.high) == pytest.approx((one.low, one.high), abs=1e-9)
+
+
 def test_permuting_episodes_and_scaling_returns():
     rng = np.random.default_rng(0)
     episodes = [

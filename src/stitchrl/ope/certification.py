@@ -271,10 +271,11 @@ class Certification:
             if fitted is None:
                 value = cross_fitted(parts).behavior
                 found.append(Estimate("FQE", Family.VALUES, value, None, panel.groups))
-            found.append(panel.by_visits(parts))
             if share < 1:  # Mixed with the behavior as weights know it, not as folds do.
                 mixed = (1 - share) * self._behavior_states + share * states
                 parts = in_folds(self._fits, mixed)
+            is_known = share == 1 or not self.behavior.is_fitted
+            found.append(panel.by_visits(parts, is_known=is_known))
             found += panel.combined(tabular_row_values(self.dataset, parts))
         return found
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import binom
 
 from stitchrl.ope import refusals as refuse
-from stitchrl.ope.base import Interval
+from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
 from stitchrl.ope.intervals import betting, clopper_pearson
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
@@ -22,6 +22,7 @@ class Coverage:
     offered: int  # Logs on which there was an interval, for none was refused.
     logs: int
     width: float  # Median; NaN if none was offered.
+    label: Label | None = None  # That all of them carry; None: several, or none at all.
 
     @property
     def rate(self) -> float:
@@ -34,7 +35,7 @@ class Coverage:
         return clopper_pearson(self.rate, float(self.offered), level=0.95)
 
     def p_value(self, low: float, high: float = 1.0) -> float:
-        """Of the hypothesis that the rate is from `low` to `high`: smaller side's tail."""
+        """P(so few | `low`) or P(so many | `high`), whichever is smaller."""
         below = binom.cdf(self.covered, self.offered, low)
         above = binom.sf(self.covered - 1, self.offered, high)
         return float(min(below, above))
@@ -58,7 +59,9 @@ def measure(
         covered = sum(interval.covers(truth) for interval in offered)
         widths = [interval.width for interval in offered]
         width = float(np.median(widths)) if widths else float("nan")
-        result[name] = Coverage(covered, len(offered), logs, width)
+        labels = {interval.label for interval in offered}
+        label = labels.pop() if len(labels) == 1 else None
+        result[name] = Coverage(covered, len(offered), logs, width, label)
     return result
 
 
@@ -67,7 +70,8 @@ def value_intervals(
 ) -> dict[str, Interval | None]:
     """Intervals in closed form for J of (1 - a) π_β + a π, a = `share`, by estimator.
 
-    As a report offers them: None where weights are refused, or models are too thin.
+    As a report offers them: WIS is None after HEAVY, MEANW and ESS_LOW, DRL where models
+    are too thin.
     """
     weights = certification.weights(policy, share)
     refused = (

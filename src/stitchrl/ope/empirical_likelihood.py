@@ -4,10 +4,11 @@ Empirical likelihood (Owen 2001, ch. 2 and 3.4; for importance weights, Karampat
 al. 2020, arXiv 1906.03323) asks how much less likely than the log itself a reweighting of
 its groups has to be before the weighted mean becomes m. By itself it is too narrow where
 few groups carry most of the weight: those that the log happens to lack are not among what
-can be reweighted. So one group is added, in the manner of Chen, Variyath and Abraham 2008
-(doi 10.1198/106186008X321068), and as Clopper and Pearson's interval does with a coin: one
-that returned the least (for the upper end: the most) that is possible, as heavy as those
-that the policy itself would make: E_π[W] = E_β[W²] / E_β[W].
+can be reweighted. So one group is added, which is the idea of Chen, Variyath and Abraham
+2008 (doi 10.1198/106186008X321068), and what Clopper and Pearson's interval does with a
+coin: one that returned 0 (for the upper end: 1), as heavy as groups are where they weigh,
+Σ w² / Σ w. With an episode a group that is how heavy the policy's own episodes would be,
+E_π[W] = E_β[W²]. That W averages 1 is not used.
 """
 
 import numpy as np
@@ -26,6 +27,8 @@ def weighted_mean(weight: np.ndarray, weighted: np.ndarray, *, level: float) -> 
     `weight` (groups,) sums W ≥ 0 of a group's episodes, `weighted` W x with x in [0, 1];
     only ratios of weights matter. The whole of [0, 1] if all are 0.
     """
+    top = weight.max(initial=0.0) or 1.0  # No square may overflow or vanish.
+    weight, weighted = weight / top, weighted / top
     low = _lower(weight, weighted, level)
     high = 1 - _lower(weight, weight - weighted, level)
     return Interval(low, high, level, Label.ASYMPTOTIC, METHOD)
@@ -52,7 +55,7 @@ def _lower(weight: np.ndarray, weighted: np.ndarray, level: float) -> float:
 def deviance(values: np.ndarray) -> float:
     """-2 log of how likely a reweighting (n,) with mean 0 can be, beside equal weights.
 
-    2 Σ log(1 + λ z) with Σ z / (1 + λ z) = 0 (Owen 2001, eq. 2.12). Their mean must be
+    2 Σ log(1 + λ z) with Σ z / (1 + λ z) = 0 (Owen 2001, section 2.9). Their mean must be
     ≥ 0; infinite if no value is negative and one is not 0.
     """
     smallest, mean = float(values.min()), float(values.mean())

@@ -19,7 +19,7 @@ TOLERANCE = 1e-7  # Of solves; far below what resampling moves.
 
 def replicates_for(level: float) -> int:
     """So many that the ends of an interval at this level lie among them."""
-    return max(REPLICATES, math.ceil(2 / (1 - level)))
+    return max(REPLICATES, math.ceil(2 / (1 - level) - 1e-9))
 
 
 def refits(
@@ -38,11 +38,19 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentiles of the value of (1 - a) β + a π over refitted models, a = `share`.
 
-    `policy` (S, count) is in the numbering of their log. Between neighbors of B sorted
-    values lies 1 / (B + 1) of the probability, with as much beyond the first and last.
+    `policy` (S, count) is in the numbering of their log.
     """
-    values = [model.value(policy, share) for model in fitted]
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(values, ends, method="weibull")
-    method = f"percentiles of {len(values)} refits on resampled groups"
-    return Interval(float(low), float(high), level, Label.MODEL_BASED, method)
+    low, high = ends([model.value(policy, share) for model in fitted], level)
+    method = f"percentiles of {len(fitted)} refits on resampled groups"
+    return Interval(low, high, level, Label.MODEL_BASED, method)
+
+
+def ends(values: Sequence[float], level: float) -> tuple[float, float]:
+    """Between which `level` of the probability lies, given B draws.
+
+    Between neighbors of the sorted draws lies 1 / (B + 1) of it, and as much beyond the
+    first and the last.
+    """
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(values, tails, method="weibull")
+    return float(low), float(high)

@@ -1,8 +1,9 @@
 """Intervals for means, for shares, and for any weights at all.
 
-Student t holds as n grows, Clopper-Pearson and betting bounds at any n (Waudby-Smith and
-Ramdas 2024, arXiv 2010.09686; for importance weights, Karampatziakis et al. 2021, arXiv
-2102.09540). All take the two-sided level and put half the error on each side.
+Student t holds as n grows, Clopper-Pearson at any n of draws of 0 or 1, betting bounds at
+any n (Waudby-Smith and Ramdas 2024, arXiv 2010.09686; for importance weights,
+Karampatziakis et al. 2021, arXiv 2102.09540). All take the two-sided level and put half the
+error on each side.
 """
 
 from dataclasses import replace

@@ -13,15 +13,15 @@ import numpy as np
 from stitchrl.dataset import Dataset
 from stitchrl.ope.cross_fitting import HeldOut
 
-FEW = 50  # Rows of a pair, below which its value and its ratio are little known.
+FEW = 50  # Rows of a pair in the other folds, below which its value is little known.
 
 
 class MarginalParts(NamedTuple):
-    """Parts of each episode, whose means are the estimates; float64 (episodes,)."""
+    """Parts of each episode, whose means are the estimates, and how far to trust them."""
 
-    ratio: np.ndarray  # Σ_t w r: marginalized importance sampling.
-    robust: np.ndarray  # V̂(s_0) + Σ_t w (r + γ V̂(s') - Q̂): double reinforcement learning.
-    thin_share: float  # Of the policy's decisions: in pairs with fewer than FEW rows.
+    ratio: np.ndarray  # float64 (episodes,), Σ_t w r: marginalized importance sampling.
+    robust: np.ndarray  # …, V̂(s_0) + Σ_t w (r + γ V̂(s') - Q̂): double RL.
+    thin_share: float  # Of the policy's discounted decisions: in pairs with under FEW rows.
 
 
 def marginal(dataset: Dataset, parts: Sequence[HeldOut]) -> MarginalParts:
@@ -39,9 +39,8 @@ def marginal(dataset: Dataset, parts: Sequence[HeldOut]) -> MarginalParts:
     """
     found = [_held_out(part) for part in parts]
     thin = [part.fit.held_out.mean() * one.thin_share for part, one in zip(parts, found)]
-    ratio, robust = (sum(of_fold) for of_fold in zip(*(one[:2] for one in found)))
-    zero = np.zeros(dataset.episodes)
-    return MarginalParts(zero + ratio, zero + robust, float(sum(thin)))
+    ratio, robust = np.sum([one[:2] for one in found], axis=0)
+    return MarginalParts(ratio, robust, float(sum(thin)))
 
 
 def _held_out(part: HeldOut) -> MarginalParts:

@@ -91,14 +91,15 @@ class Panel:
         )
         return self._estimate("RIS-WIS", Family.WEIGHTS, found.value)
 
-    def by_visits(self, parts: Sequence[HeldOut]) -> Estimate:
+    def by_visits(self, parts: Sequence[HeldOut], *, is_known: bool) -> Estimate:
         """DRL with values and visits in models of the other folds.
 
-        With Student's t of its influence function, unless many decisions are thin.
+        With Student's t of its influence function, if `is_known` what the policy does (of
+        a mixture: what the behavior does), and unless many decisions are thin.
         """
         found = marginal(self.dataset, parts)
         interval = None
-        if found.thin_share <= MOST_THIN:
+        if is_known and found.thin_share <= MOST_THIN:
             group = self.dataset.episode_group
             interval = student_t(found.robust, group, level=self.level)
         return self._estimate("DRL", Family.MARGINAL, found.robust.mean(), interval)

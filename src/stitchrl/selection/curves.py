@@ -18,8 +18,8 @@ def best_so_far(
 
     `returns` (policies, n) ≥ 0 are trials to draw from, `estimates` (policies,) what was
     believed before, None: nothing. In each repeat a `subset` of policies is drawn and
-    chosen among. A policy that nobody has tried is never the best (Fu et al. 2021, arXiv
-    2103.16596, section 4, with trials).
+    chosen among. A policy that nobody has tried is never the best. After Konyushkova et al.
+    2021, arXiv 2106.10251.
     """
     scaled = returns / returns.max()
     value = returns.mean(axis=1)
