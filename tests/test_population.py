@@ -14,7 +14,8 @@ from stitchrl import population
 from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.checkpoint import restore_tree, tree_to_bytes
-from stitchrl.experience import Experience
+from stitchrl.experience import Experience, Fold
+from stitchrl.ope.fqe_network import FQE, Actions
 from stitchrl.population import (
     Members,
     advance_members,
@@ -176,6 +177,16 @@ def test_members_that_prepare_differently_are_trained_apart():
     ranked = [Ranking(**TINY, cut=cut, other=i) for i, cut in enumerate(cuts)]
     assert by_program([*ranked, BC(**TINY), *ranked[:1]]) == [[0, 2, 5], [1, 3], [4]]
     assert by_program([Ranking(**TINY, other=1.0), Ranking(**TINY)]) == [[0, 1]]
+
+
+def test_arrays_of_other_shapes_are_other_programs():
+    """FQE of a policy that takes one action, and of one of which three are drawn."""
+    (fold,) = Fold.of([np.ones(5, bool)])
+    one, three = (
+        FQE(following=Actions(jnp.zeros((5, n, 2))), fold=fold, low=0.0, high=1.0)
+        for n in (1, 3)
+    )
+    assert by_program([one, three, one]) == [[0, 2], [1]]
 
 
 TWO_DEVICES = """
