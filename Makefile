@@ -38,7 +38,7 @@ bench-scores: ## Every algorithm and its controls on logs whose truth is known; 
 	@.ci/set-up .venv-zoo zoo
 	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
 
-bench-select: ## Grids chosen from by the log and 100 trials; an hour.
+bench-select: ## Grids chosen from by the log and 100 trials; half an hour.
 	@.ci/set-up .venv-zoo zoo
 	@.venv-zoo/bin/python benchmarks/selection.py $(ARGS)
 

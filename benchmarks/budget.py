@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from record import row, save
+from record import interval_of_mean, row, save
 
 from stitchrl.selection.curves import best_so_far
 
@@ -20,7 +20,6 @@ SHARED = Path(os.environ.get("STITCHRL_SHARED", "../shared")) / "data"
 POLICIES = SHARED / "aops_cartpole_swingup.npz"
 SUBSET, REPEATS, PULLS = 8, 1_000, 50
 SHOWN = (1, 2, 3, 5, 10, 20, 50)
-RESAMPLES = 2_000
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
             ("without", alone[:, pull - 1]),
             ("difference", told[:, pull - 1] - alone[:, pull - 1]),
         ):
-            low, high = interval(values)
+            low, high = interval_of_mean(values)
             mean = float(values.mean())
             unit = "share of the range"
             rows.append(
@@ -46,14 +45,6 @@ def main() -> None:
             )
             print(f"{name:10} after {pull:2}: {mean:.3f} [{low:.3f}, {high:.3f}]")
     save("budget", rows, command="make bench-budget")
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Of a mean, by resampling subsets; both sides are given the same ones."""
-    rng = np.random.default_rng(1)
-    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
 from stitchrl.ope.coverage import Coverage, measure, value_intervals
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
-from stitchrl.problems import icu_sepsis
+from stitchrl.problems import icu_policies, icu_sepsis
 from stitchrl.problems.exact import Bandit, ToyGraph, random_mdp
 from stitchrl.problems.lqg import BEHAVIOR, LQG, TARGET, LinearGaussian
 
@@ -105,9 +105,7 @@ def gaussian(size: int, policy: LinearGaussian) -> Case:
 def sepsis() -> tuple[icu_sepsis.ICUSepsis, np.ndarray, np.ndarray]:
     """The process, π_β = .8 clinicians + .2 uniform, and an optimal policy."""
     problem = icu_sepsis.load()
-    behavior = 0.8 * problem.clinicians + 0.2 / problem.mdp.actions
-    _, q = problem.mdp.optimal(1.0)
-    return problem, behavior, np.eye(problem.mdp.actions)[q.argmax(axis=1)]
+    return problem, icu_policies.behavior(), problem.mdp.optimal(1.0)[0]
 
 
 def icu(size: int, share: float) -> Case:

@@ -10,7 +10,7 @@ import argparse
 import time
 
 import numpy as np
-from record import row, save
+from record import interval_of_mean, row, save
 from scipy.stats import spearmanr
 
 from stitchrl.ope.certification import Certification
@@ -19,7 +19,6 @@ from stitchrl.problems import icu_policies
 from stitchrl.problems.icu_sepsis import load
 
 SIZES = (1_000, 5_000)
-RESAMPLES = 2_000
 
 
 def estimated(size: int, seed: int) -> tuple[dict[str, np.ndarray], float]:
@@ -36,14 +35,6 @@ def estimated(size: int, seed: int) -> tuple[dict[str, np.ndarray], float]:
     now = log.returns().mean()
     values = {name: np.nan_to_num(value, nan=now) for name, value in found.items()}
     return {name: np.asarray(value) for name, value in values.items()}, seconds
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Of a mean, by resampling logs."""
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def main() -> None:
@@ -66,7 +57,7 @@ def main() -> None:
             regret = (truth.max() - truth[values.argmax(axis=1)]) / reach
             shown = []
             for what, found in (("mse", squares), ("spearman", order), ("regret", regret)):
-                low, high = interval(found)
+                low, high = interval_of_mean(found)
                 entry = row(
                     f"{name}/{size}/{what}",
                     float(found.mean()),

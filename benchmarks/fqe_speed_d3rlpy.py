@@ -9,18 +9,13 @@ import time
 
 import d3rlpy
 import fqe_speed as task
+import speed_d3rlpy
 import speed_task
 
 
 def main() -> None:
     d3rlpy.seed(0)
-    columns = speed_task.synthetic_log()
-    log = d3rlpy.dataset.MDPDataset(
-        observations=columns["observation"],
-        actions=columns["action"],
-        rewards=columns["reward"],
-        terminals=columns["terminated"].astype("float32"),
-    )
+    log = speed_d3rlpy.synthetic_log()
     layers = d3rlpy.models.VectorEncoderFactory(hidden_units=[*task.HIDDEN])
     policies = []
     for _ in range(task.FITTED_THERE):

@@ -8,7 +8,9 @@ is valued: exactly, or by 200 more episodes. Regret is (best of the grid - chose
 worst), and also given in units of returns. Beside it: the favorite of FQE alone, of the
 algorithms' own Q (where one has any), and a random choice. Where values are means of
 episodes, the best of a grid is the luckiest, which makes every regret larger. A cell (log,
-seed) is kept in .bench/select: an interrupted bench goes on. Writes results/selection.json.
+seed) is a file in results/selection/: an interrupted bench goes on.
+
+Writes results/selection.json.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scores_task as task
-from record import row, save
+from record import RESULTS, row, save
 
 from stitchrl import artifacts, devices, zoo
 from stitchrl.candidates import Candidate
@@ -28,7 +30,7 @@ from stitchrl.job.stages import train_job
 from stitchrl.job.training import Trained
 from stitchrl.plan import Plan
 
-CELLS = Path(__file__).parents[1] / ".bench" / "select"
+CELLS = RESULTS / "selection"
 BUDGET, EPISODES, SEEDS = 100, 200, 5
 SMALL, DEEPER = [[64, 64]], [[64, 64, 64]]  # One choice of layers each.
 
@@ -41,7 +43,6 @@ class Problem(NamedTuple):
     algorithms: dict[str, dict[str, list[Any]]]
     reward: str
     normalize: bool
-    is_exact: bool  # Whether values need no episodes.
 
 
 PROBLEMS = (
@@ -57,7 +58,6 @@ PROBLEMS = (
         },
         reward="scale=100",
         normalize=True,
-        is_exact=True,
     ),
     Problem(
         "pointmaze-medium",
@@ -76,7 +76,6 @@ PROBLEMS = (
         },
         reward="raw",
         normalize=False,
-        is_exact=False,
     ),
 )
 
@@ -165,7 +164,7 @@ def main() -> None:
             print(f"{problem.name} seed {seed}: {shown}", flush=True)
         rows += rows_of(problem.name, cells)
     if not options.only:
-        save("selection", rows, command="make bench-select", cells=CELLS.name)
+        save("selection", rows, command="make bench-select")
 
 
 def rows_of(name: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -27,6 +27,17 @@ NETWORKS = {
 MORE = {"cql": {"n_action_samples": task.ACTION_SAMPLES}}
 
 
+def synthetic_log() -> d3rlpy.dataset.MDPDataset:
+    """The log of noise as d3rlpy holds it."""
+    columns = task.synthetic_log()
+    return d3rlpy.dataset.MDPDataset(
+        observations=columns["observation"],
+        actions=columns["action"],
+        rewards=columns["reward"],
+        terminals=columns["terminated"].astype("float32"),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("algorithm", choices=CONFIGS)
@@ -36,13 +47,7 @@ def main() -> None:
     name = options.algorithm
 
     d3rlpy.seed(0)
-    columns = task.synthetic_log()
-    log = d3rlpy.dataset.MDPDataset(
-        observations=columns["observation"],
-        actions=columns["action"],
-        rewards=columns["reward"],
-        terminals=columns["terminated"].astype("float32"),
-    )
+    log = synthetic_log()
     layers = d3rlpy.models.VectorEncoderFactory(hidden_units=[*task.HIDDEN])
     networks = {f"{net}_encoder_factory".lstrip("_"): layers for net in NETWORKS[name]}
     config = CONFIGS[name](batch_size=task.BATCH, **networks, **MORE.get(name, {}))

@@ -114,6 +114,15 @@ class Certification:
         """W of each episode under (1 - a) π_β + a π."""
         return self._panel(policy, share).weights
 
+    def refusals_of(self, weights: Weights) -> tuple[refuse.Refusal | None, ...]:
+        """MEANW, HEAVY and ESS_LOW, each as far as it is raised."""
+        size, is_fitted = weights.effective_size, self.behavior.is_fitted
+        return (
+            refuse.mean_weight_off(weights.mean, weights.mean_error, is_fitted=is_fitted),
+            refuse.heavy_tail(pareto_shape(weights)),
+            refuse.low_effective_size(size, weights.groups, part=self.part),
+        )
+
     def fitted_value(self, policy: PolicyTable, share: float = 1.0) -> FittedValue:
         """Tabular FQE, cross-fitted, its bootstrap interval, and the unseen share.
 
@@ -200,7 +209,7 @@ class Certification:
         fitted: FittedValue | None,
     ) -> Evidence:
         """Add everything that needs importance weights."""
-        known, groups = not self.behavior.is_fitted, self.dataset.groups
+        known = not self.behavior.is_fitted
         panel = self._panel(policy, evidence.share)
         weights, weighted = panel.weights, panel.weighted
         estimates = self._estimates(panel, policy, evidence.share, fitted)
@@ -216,10 +225,8 @@ class Certification:
             asymptotic = difference(weighted.interval, self.present.interval)
         raised = (
             refuse.unsupported(distance.unsupported_share) if known else None,
-            refuse.mean_weight_off(weights.mean, weights.mean_error, is_fitted=not known),
-            refuse.heavy_tail(shape),
+            *self.refusals_of(weights),
             self._deterministic(policy, weights, evidence.share),
-            refuse.low_effective_size(weights.effective_size, groups, part=self.part),
         )
         return replace(
             evidence,

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
-from stitchrl.ope import refusals as refuse
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
 from stitchrl.ope.intervals import betting, clopper_pearson
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
-from stitchrl.ope.tails import pareto_shape
 
 
 @dataclass(frozen=True)
@@ -74,14 +72,9 @@ def value_intervals(
     are too thin.
     """
     weights = certification.weights(policy, share)
-    refused = (
-        refuse.heavy_tail(pareto_shape(weights)),
-        refuse.mean_weight_off(weights.mean, weights.mean_error),
-        refuse.low_effective_size(weights.effective_size, weights.groups),
-    )
     estimates = {one.name: one for one in certification.estimates(policy, share)}
     found = {name: estimates[name].interval for name in ("WIS", "DRL") if name in estimates}
-    if any(refused):
+    if any(certification.refusals_of(weights)):
         found["WIS"] = None
     found["betting"] = betting(
         weights,
