@@ -27,12 +27,12 @@ from stitchrl.ope.conditions import (
     upper_bound,
     without_refused,
 )
-from stitchrl.ope.evidence import Evidence, Kind
+from stitchrl.ope.evidence import ENOUGH_SHARE, Evidence, Kind
 from stitchrl.ope.planning import (
-    ENOUGH_SHARE,
     expected_pilot,
     pilot_test,
     required_groups,
+    round_up,
 )
 
 HOPELESS = 100.0  # Times the log: beyond that nobody collects.
@@ -218,14 +218,20 @@ def _shown(evidence: Evidence, needed: float | None) -> float | None:
 
 
 def _required(evidence: Evidence, margin: float) -> float | None:
-    if evidence.asymptotic is None or evidence.wis is None or not evidence.effective_size:
+    size, fewest = evidence.effective_size, evidence.bounds.fewest_effective
+    if evidence.wis is None or not size:
+        return None
+    if evidence.lacks_bounds:
+        return round_up(evidence.groups * fewest / size / evidence.part)
+    if evidence.asymptotic is None:
         return None
     return required_groups(
         evidence.asymptotic,
         evidence.wis - evidence.behavior.value,
         margin=margin,
         groups=evidence.groups,
-        effective_size=evidence.effective_size,
+        effective_size=size,
+        enough=evidence.least_effective,
         part=evidence.part,
     )
 
@@ -237,6 +243,11 @@ def _enough(evidence: Evidence, needed: float | None) -> str:
             "The estimated gain is too close to none to say how much data would settle it."
         )
     logged = evidence.groups / evidence.part
+    if evidence.lacks_bounds:
+        return (
+            "Declare what returns can be at all: 'return_bounds', or 'reward_bounds' and "
+            f"'horizon'. Or log about {needed:,.0f} independent episodes in all."
+        )
     if needed > HOPELESS * logged:
         return (
             f"More than {HOPELESS:.0f} times the episodes logged so far would be needed to "

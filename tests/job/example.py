@@ -42,7 +42,7 @@ def _run(dataset: Dataset, **choices) -> Results:
 def icu() -> Results:
     """600 simulated patients: planned and learned policies, a control, uniform; truth."""
     return _run(
-        icu_sepsis.load().simulate(600, seed=0),
+        icu_sepsis.load().simulate(600, seed=2),
         title="Sepsis",
         outcome="Probability of survival",
         group_name="patients",

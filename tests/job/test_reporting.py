@@ -227,7 +227,7 @@ def test_headlines_say_what_to_do(decision: Decision):
     decide = build(replace(results, recommendation=chosen)).decide
     assert decide.headline.startswith(HEADLINES[decision])
     assert decide.recommended == name
-    assert f"in up to {percent(0.3)} of decisions" in decide.headline
+    assert f"in up to {percent(0.1)} of decisions" in decide.headline
     if decision is Decision.COLLECT_MORE_DATA:
         assert "About 1,300 patients in the whole log would settle it." in decide.headline
 

@@ -44,6 +44,16 @@ def test_no_episode_of_the_policy():
     assert np.isnan(found.value) and found.interval is None
 
 
+@pytest.mark.parametrize(("declared", "episodes"), [(False, 99), (False, 100), (True, 9)])
+def test_without_declared_bounds_an_interval_needs_a_hundred_episodes(declared, episodes):
+    """How bad the episodes are that the log lacks would be read off its own worst."""
+    more = {"return_bounds": (0.0, 1.0)} if declared else {}
+    dataset = write_log([[(0, 0, float(i % 2))] for i in range(episodes)], **more)
+    found = estimate(dataset, always(dataset, 0), share=0.0)
+    assert np.isfinite(found.value)
+    assert (found.interval is None) == (episodes == 99)
+
+
 @pytest.mark.parametrize("discount", [1.0, 0.9])
 def test_the_behavior_on_its_own_log_is_worth_the_data_mean(discount):
     graph = ToyGraph()

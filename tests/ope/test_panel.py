@@ -43,6 +43,7 @@ def test_every_estimator_answers_once_and_has_its_family():
         **dict.fromkeys(["IS", "PDIS", "CWPDIS", "WIS", "RIS-WIS"], Family.WEIGHTS),
         **dict.fromkeys(["DR", "WDR", "MAGIC"], Family.COMBINED),
         "FQE": Family.VALUES,
+        "pooled FQE": Family.VALUES,
         "DRL": Family.MARGINAL,
     }
     assert {e.name for e in found if e.interval} == {"WIS", "FQE", "DRL"}
@@ -74,7 +75,7 @@ def test_a_mixture_is_weighed_as_the_policy_that_it_is():
     whole = estimates(dataset, mixed, discount=0.9)
     for name in ("IS", "PDIS", "CWPDIS", "WIS", "DR", "WDR", "MAGIC", "DRL"):
         assert part[name] == pytest.approx(whole[name], rel=1e-5), name
-    for name in ("RIS-WIS", "FQE"):
+    for name in ("RIS-WIS", "FQE", "pooled FQE"):
         assert part[name] == pytest.approx(whole[name], rel=0.05), name
         assert part[name] != pytest.approx(whole[name], rel=1e-6), name
 

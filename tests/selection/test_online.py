@@ -26,11 +26,14 @@ def test_beliefs_by_hand():
     assert deviation[1] ** 2 == pytest.approx(0.33 - 0.25**2 / (0.33 + noise))
 
 
-def test_noise_is_learned():
+def test_noise_is_learned_of_all_and_of_each():
+    """Four trials of policy 1 scatter by .3; policy 0 has none: taken to be alike."""
     trials = Trials.none(2)
     for returned in (0.2, 0.8, 0.2, 0.8):
         trials = trials.after(1, returned)
-    assert trials.noise == pytest.approx((4 * 0.3**2 + 5 * 0.05**2) / (3 + 5))
+    common = (4 * 0.3**2 + 5 * 0.05**2) / (3 + 5)
+    own = (4 * 0.3**2 + 5 * common) / (3 + 5)
+    assert trials.noise == pytest.approx([common, own])
 
 
 def test_the_estimate_goes_first_and_trials_overrule_it():

@@ -1,5 +1,7 @@
 """A budget of trials is spent, counted, and can be gone on with."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -27,9 +29,32 @@ def test_the_best_is_found_and_every_step_is_counted():
 def test_going_on_is_as_if_never_stopped():
     beliefs = Beliefs.of(3, estimates=np.array([1.0, 2.0, 0.0]))
     whole = list(spend(beliefs, play, budget=9, range_of_returns=(0.0, 60.0)))
-    begun = tuple(spend(beliefs, play, budget=4, range_of_returns=(0.0, 60.0)))
+    begun = tuple(islice(spend(beliefs, play, budget=9, range_of_returns=(0.0, 60.0)), 4))
     rest = list(spend(beliefs, play, budget=9, range_of_returns=(0.0, 60.0), before=begun))
     assert [*begun, *rest] == whole
+
+
+def test_half_of_a_budget_goes_round():
+    """Most promising first; a larger budget later goes round further."""
+    beliefs = Beliefs.of(3, estimates=np.array([1.0, 2.0, 0.0]))
+    tried = list(spend(beliefs, play, budget=12, range_of_returns=(0.0, 60.0)))
+    assert [trial.policy for trial in tried[:6]] == [1, 0, 2, 1, 0, 2]
+    more = spend(
+        beliefs, play, budget=120, range_of_returns=(0.0, 60.0), before=tuple(tried)
+    )
+    assert np.bincount([trial.policy for trial in more]).min() >= 20 - 6
+
+
+def test_one_bad_episode_does_not_end_a_policy():
+    """It returns 0 or 1000, and 0 first; the estimate prefers the one that returns 100."""
+
+    def gamble(policy: int, seed: int) -> tuple[float, int]:
+        return (100.0 if policy else 1000.0 * (seed > 2 and seed % 2)), 1
+
+    beliefs = Beliefs.of(2, estimates=np.array([0.0, 1.0]))
+    tried = list(spend(beliefs, gamble, budget=40, range_of_returns=(0.0, 100.0)))
+    assert tried[1] == (0, 0.0, 1)
+    assert chosen(beliefs, tried, (0.0, 100.0)).best == 0
 
 
 def test_returns_beyond_the_range_widen_it():

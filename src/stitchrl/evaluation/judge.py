@@ -11,14 +11,13 @@ from stitchrl.evaluation.behavior import KnownBehavior, behavior_of, imitations_
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
 from stitchrl.ope.certification import Certification, FittedValue
-from stitchrl.ope.cross_fitting import cross_fits, cross_fitted, in_folds
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
+from stitchrl.ope.pooled_fqe import pooled_value
 from stitchrl.ope.refusals import Refusal, already_used, behavior_missed
 from stitchrl.policies import Normalized
 from stitchrl.reuse import reused
-from stitchrl.splits import folds
 
 OVERESTIMATE = 0.1  # Of the range of returns: how far a learner may exceed FQE.
 
@@ -34,18 +33,21 @@ def estimand_discount(dataset: Dataset, asked: float | None) -> float:
 def rank(
     requests: list[Request], dataset: Dataset, *, discount: float, updates: int, seed: int
 ) -> list[float]:
-    """FQE of each request on the selection split, cross-fitted in two folds."""
+    """FQE of each request on the selection split.
+
+    Where states are discrete: of all of it, with borrowed rows; nothing was learned here.
+    """
     if not requests:
         return []
     if dataset.is_tabular:
         log = TabularLog.of(dataset, discount=discount)
-        fits = cross_fits(log, folds(dataset, seed))
-        found = []
-        for request in requests:
-            states = log.transitions.policy(table(request.candidate, dataset))
-            value = cross_fitted(in_folds(fits, states, request.share))
-            found.append(value.behavior)
-        return found
+        fitted = log.fit()
+        tables = (table(request.candidate, dataset) for request in requests)
+        states = [log.transitions.policy(one) for one in tables]
+        return [
+            pooled_value(fitted, policy, request.share)
+            for policy, request in zip(states, requests)
+        ]
     imitations = imitations_of(dataset, updates=updates, seed=seed)
     networks = NetworkValues(
         dataset, imitations, discount=discount, updates=updates, seed=seed

@@ -16,6 +16,7 @@ from stitchrl.ope.bounds import return_bounds
 from stitchrl.ope.divergence import disagreement
 from stitchrl.ope.fqe_bootstrap import refits
 from stitchrl.ope.fqe_tabular import TabularLog
+from stitchrl.ope.pooled_fqe import pooled_value
 from stitchrl.plan import Plan
 from stitchrl.reuse import fingerprints
 from stitchrl.selection.online import Beliefs
@@ -70,7 +71,6 @@ def stand(trained: Trained, *, seed: int) -> tuple[Standing, ...]:
     found = None
     if dataset.is_tabular and len(candidates) > 1:
         found = _separated(candidates, dataset, discount=trained.discount, seed=seed)
-    # Ranked by cross-fitted FQE; the order of the refits may differ by a little.
     return tuple(
         Standing(
             one,
@@ -135,10 +135,9 @@ def _separated(
 ) -> Separation:
     log = TabularLog.of(dataset, discount=discount)
     policies = [log.transitions.policy(table(one, dataset)) for one in candidates]
-    whole, models = log.fit(), refits(log, seed=seed)
-    points = np.array([whole.value(policy) for policy in policies])
-    replicates = np.array([[m.value(policy) for m in models] for policy in policies])
-    return separation(points, replicates, level=LEVEL)
+    fits = [log.fit(), *refits(log, seed=seed)]
+    values = np.array([[pooled_value(fit, policy) for fit in fits] for policy in policies])
+    return separation(values[:, 0], values[:, 1:], level=LEVEL)
 
 
 def _distances(candidates: list[Candidate], dataset: Dataset) -> np.ndarray | None:

@@ -7,6 +7,8 @@ import numpy as np
 from stitchrl.dataset import Dataset
 from stitchrl.ope.base import Source
 
+FEWEST_UNBOUNDED = 100.0
+
 
 @dataclass(frozen=True)
 class ReturnBounds:
@@ -27,6 +29,16 @@ class ReturnBounds:
     @property
     def width(self) -> float:
         return self.high - self.low
+
+    @property
+    def fewest_effective(self) -> float:
+        """ESS from which an interval for a weighted mean is given.
+
+        How bad the episodes are that a log lacks is taken from the bounds. Where those are
+        read off the log, its worst episode makes the ends of intervals, until enough others
+        speak: they would cover too often, or too seldom (`make bench-coverage`, lqg_far).
+        """
+        return 0.0 if self.source is Source.DECLARED else FEWEST_UNBOUNDED
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ from stitchrl.ope.intervals import betting
 from stitchrl.ope.magic import REPLICATES
 from stitchrl.ope.panel import Panel
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
+from stitchrl.ope.pooled_fqe import pooled_value
 from stitchrl.ope.resampling import times_drawn
 from stitchrl.ope.row_values import tabular_row_values
 from stitchrl.ope.tails import pareto_shape
@@ -230,7 +231,7 @@ class Certification:
         )
         return replace(
             evidence,
-            wis=weighted.value if weighted.interval else None,
+            wis=weighted.value if np.isfinite(weighted.value) else None,
             estimates=tuple(estimates),
             guaranteed=guaranteed,
             asymptotic=asymptotic,
@@ -274,6 +275,8 @@ class Certification:
             own = self._ratios(policy, self._own_frequencies, share)
             found.append(panel.by_own_frequencies(own))
             states = self._states(policy)
+            value = pooled_value(self._fitted, states, share)
+            found.append(Estimate("pooled FQE", Family.VALUES, value, None, panel.groups))
             parts = in_folds(self._fits, states, share)
             if fitted is None:
                 value = cross_fitted(parts).behavior

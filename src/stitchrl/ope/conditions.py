@@ -7,7 +7,6 @@ from math import isfinite
 from stitchrl.ope.agreement import Word
 from stitchrl.ope.base import Interval
 from stitchrl.ope.evidence import SPARE_BITS, Evidence
-from stitchrl.ope.planning import ENOUGH_EFFECTIVE, ENOUGH_SHARE
 from stitchrl.ope.refusals import FEWEST_EFFECTIVE, HEAVIEST_SHAPE
 
 ERROR = 0.05  # One-sided, of all candidates together.
@@ -48,6 +47,22 @@ def not_computed(code: str, after: str | None = None) -> Reason:
     """A condition with nothing behind it: neither held nor failed."""
     why = f" after {after}" if after else ""
     return Reason(code, None, None, None, f"Not computed{why}: {UNKNOWN[code]}.")
+
+
+def _without_interval(code: str, evidence: Evidence) -> Reason:
+    """Not computed, and why, where it is known."""
+    fewest, size = evidence.bounds.fewest_effective, evidence.effective_size
+    if size is None or not evidence.lacks_bounds:
+        return not_computed(code)
+    return Reason(
+        code,
+        None,
+        None,
+        None,
+        f"Not computed: {UNKNOWN[code]}. Returns have no declared bounds, so that an "
+        f"interval needs at least {fewest:.0f} episodes that effectively speak about "
+        f"{evidence.name}, and {said(size)} do.",
+    )
 
 
 def without_refused(reasons: list[Reason], evidence: Evidence) -> list[Reason]:
@@ -146,7 +161,7 @@ def not_worse(evidence: Evidence, margin: float) -> Reason:
     """Line 3: the upper bound of Δ is not below -margin."""
     bound = upper_bound(evidence, margin)
     if bound is None:
-        return not_computed("WORSE")
+        return _without_interval("WORSE", evidence)
     high, passed = bound.high, bound.high >= -margin
     if passed:
         sentence = (
@@ -165,7 +180,7 @@ def better(evidence: Evidence, margin: float) -> Reason:
     """Line 4: the lower bound of Δ is above the margin."""
     bound, name = lower_bound(evidence, margin), evidence.name
     if bound is None:
-        return not_computed("LOWER_BOUND")
+        return _without_interval("LOWER_BOUND", evidence)
     low, passed = bound.low, bound.low > margin
     if passed:
         sentence = (
@@ -183,7 +198,7 @@ def better(evidence: Evidence, margin: float) -> Reason:
 def trustworthy(evidence: Evidence) -> Iterator[Reason]:
     """Line 4: everything else that must hold before a bound is believed."""
     name, n = evidence.name, evidence.groups
-    size, enough = evidence.effective_size, max(ENOUGH_EFFECTIVE, ENOUGH_SHARE * n)
+    size, enough = evidence.effective_size, evidence.enough_effective
     if size is None:
         yield not_computed("ESS")
     else:

@@ -10,6 +10,8 @@ from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.ope.refusals import FEWEST_EFFECTIVE, HEAVIEST_SHAPE, Refusal
 
 SPARE_BITS = 3.0
+ENOUGH_EFFECTIVE = 50.0
+ENOUGH_SHARE = 0.05  # Of the groups.
 
 
 class Kind(StrEnum):
@@ -65,6 +67,22 @@ class Evidence:
     def has_few_effective(self) -> bool:
         """ESS < 10."""
         return self.effective_size is not None and self.effective_size < FEWEST_EFFECTIVE
+
+    @property
+    def least_effective(self) -> float:
+        """ESS that a deployment needs at any n."""
+        return max(ENOUGH_EFFECTIVE, self.bounds.fewest_effective)
+
+    @property
+    def enough_effective(self) -> float:
+        """ESS that a deployment needs."""
+        return max(self.least_effective, ENOUGH_SHARE * self.groups)
+
+    @property
+    def lacks_bounds(self) -> bool:
+        """Whether WIS has no interval because nobody declared what returns can be."""
+        size = self.effective_size
+        return size is not None and size < self.bounds.fewest_effective
 
     @property
     def has_heavy_tail(self) -> bool:

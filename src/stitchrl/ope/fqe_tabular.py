@@ -223,8 +223,14 @@ def follow(
     model: EmpiricalModel, policy: np.ndarray
 ) -> tuple[csr_array, np.ndarray, np.ndarray]:
     """P̂_π (S, S) through seen actions only, r̂_π (S,), and π's mass (S,) on them."""
+    return along(model, model.pair_policy(policy))
+
+
+def along(
+    model: EmpiricalModel, taken: np.ndarray
+) -> tuple[csr_array, np.ndarray, np.ndarray]:
+    """As `follow`, of seen pairs that are taken with these probabilities (pairs,)."""
     of, states = model.transitions, len(model.transitions.states)
-    taken = model.pair_policy(policy)
     goes_on = of.triple_next < states
     pair = of.triple_pair[goes_on]
     following = csr_array(

@@ -32,12 +32,15 @@ def wis(
 
     Of truncated episodes it is the value up to where the log stops. NaN, without interval,
     if no logged episode could have come from the policy (Precup, Sutton, Singh 2000).
+    No interval either if returns have no declared bounds and few episodes speak.
     """
     returns = dataset.returns(discount)
     total = weights.relative.sum()
     if total == 0:
         return Estimate("WIS", Family.WEIGHTS, float("nan"), None, dataset.groups)
     value = float(weights.relative @ returns / total)
+    if weights.effective_size < bounds.fewest_effective:
+        return Estimate("WIS", Family.WEIGHTS, value, None, dataset.groups)
     scaled = np.clip(bounds.scale(returns), 0.0, 1.0)
     interval = weighted_mean(
         weights.sum_by_group(weights.relative),

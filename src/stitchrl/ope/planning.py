@@ -7,11 +7,9 @@ import numpy as np
 
 from stitchrl.ope.base import Interval
 from stitchrl.ope.bounds import ReturnBounds
-from stitchrl.ope.evidence import Evidence
+from stitchrl.ope.evidence import ENOUGH_EFFECTIVE, Evidence
 
 BETS = np.geomspace(0.002, 0.95, 17)  # Shares of the capital, at whatever time one looks.
-ENOUGH_EFFECTIVE = 50.0
-ENOUGH_SHARE = 0.05
 
 
 def required_groups(
@@ -21,6 +19,7 @@ def required_groups(
     margin: float,
     groups: int,
     effective_size: float,
+    enough: float = ENOUGH_EFFECTIVE,
     part: float = 1.0,
 ) -> float | None:
     """Independent episodes in the whole log at which the bound of Δ would reach the margin.
@@ -28,14 +27,14 @@ def required_groups(
     `groups` are those it was judged on, a `part` of the whole. Of these n' = (z sd / δ)²
     are needed, where δ = |`value` - margin| and z sd = (distance of `value` from the bound)
     √n is what the present interval implies, hence at the present ESS / n; and at least as
-    many as bring the ESS to 50. None if the estimate sits on the margin.
+    many as bring the ESS to `enough`. None if the estimate sits on the margin.
     """
     gain = value - margin
     if abs(gain) < 1e-12 or effective_size <= 0 or not np.isfinite(gain):
         return None
     half = value - difference.low if gain > 0 else difference.high - value
     settled = groups * (max(half, 0.0) / gain) ** 2
-    return round_up(max(settled, groups * ENOUGH_EFFECTIVE / effective_size) / part)
+    return round_up(max(settled, groups * enough / effective_size) / part)
 
 
 def round_up(number: float) -> float:

@@ -21,7 +21,8 @@ ALIKE = 0.08  # of what policies share that act alike,
 OWN = 0.08  # of each policy's own,
 RANK = 0.5  # and of the weight of ranks, from -1/2 to 1/2.
 EXPECTED_WEIGHT = 0.25  # Of ranks: offline estimates are right about that much.
-NOISE, NOISE_TRIALS = 0.05, 5  # Deviation of single returns, as if seen in so many trials.
+NOISE, NOISE_TRIALS = 0.05, 5  # Deviation of single returns, as if seen in so many trials;
+# and as many trials' worth each policy's own deviation is drawn to that of all.
 OPTIMISM = 1.0  # Deviations above the mean of the upper confidence bound.
 
 
@@ -54,12 +55,18 @@ class Trials:
         )
 
     @property
-    def noise(self) -> float:
-        """Variance of single returns around their policy's mean."""
+    def noise(self) -> np.ndarray:
+        """Variances (policies,) of single returns around their policy's mean.
+
+        A policy that now succeeds and now fails must not lend its noise to a steady one,
+        nor be dismissed by the steady one's: each has its own, as far as it was tried.
+        """
         tried = np.maximum(self.count, 1)
-        scatter = float((self.squares - self.total**2 / tried).sum())
-        freedom = float(self.count.sum() - (self.count > 0).sum())
-        return (max(scatter, 0.0) + NOISE**2 * NOISE_TRIALS) / (freedom + NOISE_TRIALS)
+        scatter = np.maximum(self.squares - self.total**2 / tried, 0.0)
+        freedom = np.maximum(self.count - 1, 0)
+        common = scatter.sum() + NOISE**2 * NOISE_TRIALS
+        common = common / (freedom.sum() + NOISE_TRIALS)
+        return (scatter + common * NOISE_TRIALS) / (freedom + NOISE_TRIALS)
 
 
 @dataclass(frozen=True, eq=False)

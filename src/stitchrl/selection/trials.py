@@ -25,6 +25,8 @@ class Choice(NamedTuple):
     deviation: np.ndarray
 
 
+EVEN = 0.5  # Of a budget is shared out evenly.
+
 Play = Callable[[int, int], tuple[float, int]]  # Policy and seed to return and steps.
 
 
@@ -38,12 +40,20 @@ def spend(
 ) -> Iterator[Trial]:
     """Trials up to the `budget`, those from `before` included, each as it ends.
 
-    Trial i is played with seed i, so that going on repeats what would have been. Returns
-    beyond the `range_of_returns` widen it.
+    Half of the budget is shared out evenly, the most promising first, as far as it goes
+    round: where offline estimates mislead and returns are bimodal, one bad episode must not
+    end a policy. The rest goes by upper confidence bounds. Trial i is played with seed i,
+    so that going on repeats what would have been. Returns beyond the `range_of_returns`
+    widen it.
     """
-    tried = [*before]
+    tried, policies = [*before], len(beliefs.mean)
+    order = np.argsort(-beliefs.mean, kind="stable")
+    share = int(EVEN * budget) // policies
     while len(tried) < budget:
-        policy = beliefs.next(scaled(tried, len(beliefs.mean), range_of_returns)[0])
+        trials = scaled(tried, policies, range_of_returns)[0]
+        policy = int(order[trials.count[order].argmin()])
+        if trials.count[policy] >= share:
+            policy = beliefs.next(trials)
         trial = Trial(policy, *play(policy, len(tried)))
         tried.append(trial)
         yield trial

@@ -14,7 +14,8 @@ from stitchrl.report.closeup import ClippingRow, Closeup, Distribution, Estimato
 WORST = 0.1  # Share of episodes whose mean is CVaR.
 MOST_POINTS = 200  # Of a distribution function.
 CAPS = (1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
-ORDER = ["IS", "PDIS", "CWPDIS", "WIS", "RIS-WIS", "DR", "WDR", "MAGIC", "FQE", "DRL"]
+ORDER = ["IS", "PDIS", "CWPDIS", "WIS", "RIS-WIS", "DR", "WDR", "MAGIC"]
+ORDER += ["FQE", "pooled FQE", "DRL"]
 
 
 def closeup(material: Material) -> Closeup | None:

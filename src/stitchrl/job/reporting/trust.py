@@ -15,7 +15,6 @@ from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.conditions import CALIBRATION, MEAN_WEIGHT, UNSEEN
 from stitchrl.ope.divergence import disagreement as apart
 from stitchrl.ope.evidence import Evidence
-from stitchrl.ope.planning import ENOUGH_EFFECTIVE, ENOUGH_SHARE
 from stitchrl.ope.refusals import FEWEST_GROUPS
 from stitchrl.ope.refusals import MEAN_WEIGHT as IMPOSSIBLE_WEIGHT
 from stitchrl.policies import Normalized, WithoutRare
@@ -55,11 +54,6 @@ def trust_section(material: Material) -> TrustSection | None:
     )
 
 
-def required_size(evidence: Evidence) -> float:
-    """ESS that a deployment needs."""
-    return max(ENOUGH_EFFECTIVE, ENOUGH_SHARE * evidence.groups)
-
-
 def weighted_trust(evidence: Evidence) -> Trust:
     """How far weighted estimates may be relied on."""
     size, mean = evidence.effective_size, evidence.mean_weight
@@ -70,7 +64,7 @@ def weighted_trust(evidence: Evidence) -> Trust:
     if is_hopeless or not is_possible:
         return Trust.POOR
     is_right = MEAN_WEIGHT[0] <= mean <= MEAN_WEIGHT[1]
-    is_good = size >= required_size(evidence) and is_right
+    is_good = size >= evidence.enough_effective and is_right
     return Trust.GOOD if is_good else Trust.CAUTION
 
 
@@ -111,7 +105,7 @@ def weight_row(material: Material, name: str) -> WeightRow:
         policy=name,
         n=evidence.groups,
         ess=evidence.effective_size,
-        ess_required=required_size(evidence),
+        ess_required=evidence.enough_effective,
         mean_weight=mean,
         largest_share=None if weights is None else min(weights.largest_share, 1.0),
         kl_per_step=_bits_per_step(material, name),
