@@ -10,6 +10,7 @@ from stitchrl.audit import Audit, audit
 from stitchrl.audit.advice import About, Situation, advise
 from stitchrl.audit.behavior import Behavior, Change
 from stitchrl.audit.coverage import Coverage
+from stitchrl.audit.map import Map
 from stitchrl.audit.returns import Returns
 from stitchrl.audit.stitching import Stitching
 from stitchrl.dataset import Choices
@@ -40,6 +41,7 @@ PLAIN = Audit(
     coverage=Coverage(50, 40.0, 0.1, 4, 0.8, 0.6, 1.5, 0.1),
     stitching=Stitching(0.1, 0.05, None, (0.02, 0.01, 0.0), 0.0, 10_000),
     behavior=Behavior(0.5, 2.0, 1, (1.0,), True, STEADY, STEADY),
+    map=Map((), (), places=0, visits_share=0.0, passages_share=0.0),
 )
 
 UNKNOWN = Situation()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stitchrl.audit.places import Places
-from stitchrl.audit.stitching import planned, stitching_of
+from stitchrl.audit.stitching import meetings_of, planned, stitching_of
 from stitchrl.dataset import Choices, Dataset
 
 
@@ -34,7 +34,8 @@ def paths(*walks: tuple[list[int], float], features: bool = False) -> Dataset:
 
 
 def found(dataset: Dataset):
-    return stitching_of(dataset, Places.of(dataset), discount=1.0)
+    meetings = meetings_of(dataset, discount=1.0)
+    return stitching_of(dataset, Places.of(dataset), meetings, discount=1.0)
 
 
 CROSSING = (([1, 2, 3, 4, 5], 0.0), ([7, 8, 4, 6, 9], 1.0))
@@ -71,7 +72,8 @@ def test_rare_luck_is_no_gain_once_it_must_have_been_tried_often():
 
 def test_features_that_are_equal_meet_like_states():
     dataset = paths(*CROSSING, features=True)
-    result = stitching_of(dataset, Places.of(paths(*CROSSING)), discount=1.0)
+    meetings = meetings_of(dataset, discount=1.0)
+    result = stitching_of(dataset, Places.of(paths(*CROSSING)), meetings, discount=1.0)
     assert result.radius is not None and result.radius > 0
     assert result.stitchability == 1.0
 

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from job import example
 
+from stitchrl.audit import audit
+from stitchrl.audit.words import facts
 from stitchrl.candidates import table
 from stitchrl.fit import Fitted
 from stitchrl.job.reporting import build
 from stitchrl.job.results import Results
+from stitchrl.ope.base import Source
 from stitchrl.ope.evidence import Evidence
 from stitchrl.report.format import percent
 from stitchrl.report.schema import Report, Trust
@@ -37,7 +40,8 @@ def test_weights_are_those_of_the_evidence(name: str):
         assert (row.n, row.log2_n) == (found.groups, np.log2(found.groups))
         assert (row.ess, row.kl_per_episode) == (found.effective_size, found.kl_bits)
         assert row.unseen == pytest.approx(found.unseen_share)
-        assert row.ess_required == max(50, 0.05 * found.groups)
+        least = 50 if found.bounds.source is Source.DECLARED else 100
+        assert row.ess_required == max(least, 0.05 * found.groups)
         if found.mean_weight is None:
             assert row.mean_weight is row.largest_share is None
         else:
@@ -140,6 +144,16 @@ def test_the_data_section_counts_everything(name: str):
     roles = {column.role for column in data.columns}
     assert {"episode", "step", "observation", "action", "reward", "terminated"} <= roles
     assert ("propensity" in roles) == (log.propensity is not None)
+    found = audit(log, discount=results.discount, seed=results.plan.seed)
+    assert data.audit is not None
+    said = [(fact.title, fact.sentence) for fact in data.audit.facts]
+    assert said == facts(found)
+    if name == "external":  # Two states are no map.
+        assert data.audit.map is None
+    else:
+        assert data.audit.map is not None
+        assert len(data.audit.map.sites) == len(found.map.sites) > 3
+        assert data.audit.map.sites[0].visits == found.map.sites[0].visits
 
 
 def test_use_of_discrete_actions(icu):

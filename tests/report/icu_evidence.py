@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from stitchrl.report.audit import AuditPanel, Fact, LogMap, Passage, Site
 from stitchrl.report.closeup import ClippingRow, Closeup, Distribution, EstimatorRow
 from stitchrl.report.schema import (
     ActionShare,
@@ -232,6 +233,28 @@ def data() -> DataSection:
                 remedy='Use missing = "flag" if a missing value means something.',
             ),
         ],
+        audit=AuditPanel(
+            facts=[
+                Fact(title="Returns", sentence="mean 0.7818 ± 0.0057 (95 %)"),
+                Fact(title="Stitching", sentence="98% of worse episodes meet a better one"),
+                Fact(title="", sentence="features were not compared"),
+            ],
+            map=LogMap(
+                sites=[
+                    Site(step=0, to_go=0.78, visits=4_000, tried=0.52, meeting=0.98),
+                    Site(step=4.2, to_go=0.91, visits=1_600, tried=0.4, meeting=0.75),
+                    Site(step=6.0, to_go=0.42, visits=900, tried=0.16, meeting=0.3),
+                    Site(step=9.1, to_go=1.0, visits=320, tried=0.08),
+                ],
+                passages=[
+                    Passage(start=0, end=1, count=700),
+                    Passage(start=0, end=2, count=210),
+                    Passage(start=1, end=3, count=90),
+                ],
+                places=716,
+                visits_share=0.21,
+            ),
+        ),
         returns=Histogram(
             edges=[-0.25, 0.25, 0.75, 1.25],
             counts=[4_363, 0, 15_637],

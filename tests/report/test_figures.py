@@ -11,6 +11,7 @@ from stitchrl.report import (
     figures,
     figures_closeup,
     figures_data,
+    figures_map,
     figures_moves,
     figures_trust,
 )
@@ -275,6 +276,14 @@ def test_the_closeup_says_every_estimator_that_has_a_value():
     order = [text.index(name) for name in ("PDIS", "WDR (both)", "FQE (val", "DRL (vis")]
     assert order == sorted(order) and not text.startswith("IS")
     assert text.count("(both)") == 3
+
+
+def test_the_map_says_its_busiest_places():
+    assert ICU.data.audit is not None and ICU.data.audit.map is not None
+    text = spoken(figures_map.log_map(ICU.data.audit.map))
+    assert text.startswith("The 4 busiest places. around decision 1: 4,000 visits, return")
+    assert "return 0.78, 52 % of moves tried, 98 % of worse meet better." in text
+    assert text.count("worse meet better") == 3
 
 
 def test_the_closeup_follows_weights_and_returns():

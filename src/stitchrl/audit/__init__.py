@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from stitchrl.audit.behavior import Behavior, behavior_of
 from stitchrl.audit.coverage import Coverage, coverage_of
+from stitchrl.audit.map import Map, map_of
 from stitchrl.audit.places import Places
 from stitchrl.audit.returns import Returns, returns_of
-from stitchrl.audit.stitching import Stitching, stitching_of
+from stitchrl.audit.stitching import Stitching, meetings_of, stitching_of
 from stitchrl.dataset import Dataset
 
 __all__ = ["Audit", "audit"]
@@ -26,6 +27,7 @@ class Audit:
     coverage: Coverage
     stitching: Stitching
     behavior: Behavior
+    map: Map
 
 
 def audit(dataset: Dataset, *, discount: float, seed: int = 0) -> Audit:
@@ -34,6 +36,7 @@ def audit(dataset: Dataset, *, discount: float, seed: int = 0) -> Audit:
     `discount` is that of returns-to-go: below 1 where episodes were cut and go on.
     """
     places = Places.of(dataset, seed=seed)
+    meetings = meetings_of(dataset, discount=discount)
     return Audit(
         decisions=dataset.size,
         episodes=dataset.episodes,
@@ -43,6 +46,7 @@ def audit(dataset: Dataset, *, discount: float, seed: int = 0) -> Audit:
         has_propensities=dataset.propensity is not None,
         returns=returns_of(dataset, discount=discount),
         coverage=coverage_of(places),
-        stitching=stitching_of(dataset, places, discount=discount),
+        stitching=stitching_of(dataset, places, meetings, discount=discount),
         behavior=behavior_of(dataset, places, seed=seed),
+        map=map_of(dataset, places, meetings, discount=discount),
     )

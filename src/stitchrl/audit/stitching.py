@@ -32,20 +32,38 @@ class Stitching:
     compared: int  # Decisions that were compared.
 
 
-def stitching_of(dataset: Dataset, places: Places, *, discount: float) -> Stitching:
+@dataclass(frozen=True, eq=False)
+class Meetings:
+    """Where an episode was at the same state as another one that went on to earn more."""
+
+    better: np.ndarray  # float64 (size,): 1 at such decisions, else 0; NaN: not compared.
+    is_worse: np.ndarray  # bool (size,): decisions of episodes below the median return.
+    radius: float | None  # How near is the same state, in deviations; None: equal ids.
+    compared: int  # Decisions.
+
+
+def meetings_of(dataset: Dataset, *, discount: float) -> Meetings:
+    """Of all decisions where states have ids, else of at most `MOST_ROWS` of them."""
+    better, radius, compared = _meetings(dataset, discount)
+    returns = dataset.returns(discount)
+    low = returns < np.median(returns)
+    low = low if low.any() else returns <= np.median(returns)  # Most return the least.
+    return Meetings(better, low[dataset.episode], radius, compared)
+
+
+def stitching_of(
+    dataset: Dataset, places: Places, meetings: Meetings, *, discount: float
+) -> Stitching:
     """Meetings of episodes, and the best policy made of moves that the log has tried.
 
     The model's best policy believes rare luck: with moves tried 1, 5 and 20 times at least
     it is shown how much of the gain rests on few.
     """
-    meets, radius, compared = _meetings(dataset, discount)
     returns = dataset.returns(discount)
-    low = returns < np.median(returns)
-    low = low if low.any() else returns <= np.median(returns)  # Most return the least.
-    is_low = low[dataset.episode]
-    low_rows = meets[is_low & ~np.isnan(meets)]
-    episodes = np.unique(dataset.episode[is_low & ~np.isnan(meets)])
-    joined = np.unique(dataset.episode[is_low & (meets == 1)])
+    is_low, better = meetings.is_worse, meetings.better
+    low_rows = better[is_low & ~np.isnan(better)]
+    episodes = np.unique(dataset.episode[is_low & ~np.isnan(better)])
+    joined = np.unique(dataset.episode[is_low & (better == 1)])
     start = places.row[dataset.first_row]
     values = [
         planned(dataset, places, discount=discount, least_count=least)[start]
@@ -56,10 +74,10 @@ def stitching_of(dataset: Dataset, places: Places, *, discount: float) -> Stitch
     return Stitching(
         stitchability=len(joined) / len(episodes) if len(episodes) else 0.0,
         joints=float(low_rows.mean()) if len(low_rows) else 0.0,
-        radius=radius,
+        radius=meetings.radius,
         gains=tuple(float(value.mean() - returns.mean()) for value in values),
         gain_over_best=float((values[0] - best[start]).mean()),
-        compared=compared,
+        compared=meetings.compared,
     )
 
 

@@ -10,7 +10,7 @@ from stitchrl import sources
 from stitchrl.audit import Audit
 from stitchrl.audit import audit as audit_of
 from stitchrl.audit.advice import About, Situation, advise
-from stitchrl.audit.returns import QUANTILES
+from stitchrl.audit.words import facts
 from stitchrl.cli.output import print_json, remark, results, say
 from stitchrl.dataset import Choices, Dataset
 from stitchrl.evaluation.judge import estimand_discount
@@ -33,7 +33,7 @@ def show_audit(found: Audit, log: str, *, as_json: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column("", style="bold")
     table.add_column("")
-    for title, sentence in _facts(found):
+    for title, sentence in facts(found):
         table.add_row(title, sentence)
     results().print(table)
     remark(f"What follows from it: stitchrl advise {log}")
@@ -82,58 +82,3 @@ def audited(
     require_valid(dataset)
     used = estimand_discount(dataset, discount)
     return audit_of(dataset, discount=used, seed=seed or 0), dataset
-
-
-def _facts(found: Audit) -> list[tuple[str, str]]:
-    returns, coverage = found.returns, found.coverage
-    stitching, behavior = found.stitching, found.behavior
-    quantiles = ", ".join(
-        f"{share:.0%}: {value:.4g}" for share, value in zip(QUANTILES, returns.quantiles)
-    )
-    places = "clusters of states" if found.are_clusters else "states"
-    near = "" if stitching.radius is None else f" within {stitching.radius:.2g} deviations"
-    gains = ", ".join(f"{gain:+.3g}" for gain in stitching.gains)
-    half = returns.half_width
-    within = "" if half is None else f" ± {half:.2g} (95 %)"
-    facts = [
-        ("Returns", f"mean {returns.mean:.4g}{within}; {quantiles}"),
-        (
-            "",
-            f"from {returns.smallest:.4g} to {returns.largest:.4g}; "
-            f"{returns.zero_share:.0%} of episodes are 0; "
-            f"{returns.rewarded_share:.1%} of decisions are rewarded; "
-            f"{returns.cut_share:.0%} of episodes were cut",
-        ),
-        (
-            "Experts",
-            f"{returns.expert_episodes:.0%} of episodes ({returns.expert_rows:.0%} of "
-            "decisions) are about as good as the best tenth",
-        ),
-        (
-            "Coverage",
-            f"{coverage.places:,} {places} ({coverage.effective_places:,.0f} effective), "
-            f"{coverage.moves:,} actions; {coverage.tried_share:.0%} of pairs were tried, "
-            f"{coverage.often_share:.0%} ten times; {coverage.entropy:.2f} bits a decision",
-        ),
-        (
-            "Stitching",
-            f"{stitching.stitchability:.0%} of worse episodes meet a better one{near}; the "
-            f"best policy of actions tried 1, 5, 20 times gains {gains} in a model of the "
-            "log",
-        ),
-        (
-            "Who acted",
-            f"{behavior.ways} way{'s' if behavior.ways > 1 else ''} of acting; the state "
-            f"explains {behavior.explained:.2f} of {behavior.entropy:.2f} bits",
-        ),
-    ]
-    for change, what in ((behavior.returns, "returns"), (behavior.acting, "surprise")):
-        word = f"break after {change.at:,} episodes" if change.is_sure else "no sure break"
-        facts.append(
-            (
-                "Over time" if what == "returns" else "",
-                f"{what}: {word} (p = {change.p:.3g}): {change.before:.4g}, then "
-                f"{change.after:.4g}",
-            )
-        )
-    return facts

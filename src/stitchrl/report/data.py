@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from stitchrl.findings import Severity
+from stitchrl.report.audit import AuditPanel
 from stitchrl.report.numbers import Count, Histogram, Many, Part, Share
 
 
@@ -95,5 +96,7 @@ class DataSection(Part):
     returns: Histogram | None = None
     lengths: Histogram | None = None
     actions: ActionUse | None = None
+    audit: AuditPanel | None = None
+    """What the log can teach; null if it was not looked at."""
     splits: Many[SplitSize] = ()
     reward_transform: str = "none"

@@ -9,6 +9,7 @@ from stitchrl.report import (
     figures,
     figures_closeup,
     figures_data,
+    figures_map,
     figures_moves,
     figures_training,
     figures_trust,
@@ -67,6 +68,9 @@ def draw_all(
             data.lengths, name="lengths", title="Lengths of episodes", label="decisions"
         )
         if data.lengths
+        else None,
+        "log_map": figures_map.log_map(data.audit.map)
+        if data.audit and data.audit.map
         else None,
         "actions": actions,
         "are_actions_shown_apart": are_apart,

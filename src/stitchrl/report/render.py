@@ -41,6 +41,7 @@ def render(report: Report) -> str:
         "prose": format.prose,
         "seconds": format.seconds,
         "slug": lambda text: re.sub(r"\W+", "-", text.lower()).strip("-"),
+        "upper_first": lambda text: text[:1].upper() + text[1:],
         "value": values.value,
     }
     style = files("stitchrl.report").joinpath("templates/style.css").read_text("utf-8")

@@ -6,6 +6,7 @@ import numpy as np
 
 from stitchrl.candidates import Candidate, drawn_actions, table
 from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.job.reporting.audit import audit_panel
 from stitchrl.job.reporting.changes import compared
 from stitchrl.job.reporting.columns import columns_of
 from stitchrl.job.reporting.material import MOST_CELLS, Material
@@ -52,6 +53,7 @@ def data_section(material: Material) -> DataSection:
         returns=histogram(dataset.returns()),
         lengths=histogram(dataset.lengths),
         actions=action_use(material),
+        audit=audit_panel(material),
         splits=splits_of(material),
         reward_transform=str(material.reward),
     )
