@@ -9,6 +9,7 @@ from ope.logs import always, write_log
 from stitchrl.ope.doubly_robust import RowValues, doubly_robust, weighted_doubly_robust
 from stitchrl.ope.per_decision import (
     consistent_per_decision,
+    earned_so_far,
     importance_sampling,
     per_decision,
 )
@@ -54,6 +55,19 @@ def test_estimates_by_hand(log):
     np.testing.assert_allclose(found, [2 + 0.9 * 4, 10, 6])
     found = consistent_per_decision(log, weights, discount=0.9)
     assert found == pytest.approx((1 + 5 + 3) / 3 + 0.9 * 4 / 6)
+
+
+def test_what_is_earned_so_far_by_hand(log):
+    """First (2 · 1 + 2 · 5 + 2 · 3) / 6, then also .9 · 4 · 1 / (4 + 0 + 2)."""
+    found = earned_so_far(log, by_step(log, always(log, 0)), discount=0.9)
+    np.testing.assert_allclose(found, [3.0, 3.0 + 0.9 * 4 / 6])
+    as_logged = StepWeights.of(log, np.zeros(log.size))
+    now = earned_so_far(log, as_logged, discount=0.9)
+    np.testing.assert_allclose(now, [3.0, 3.0 + 0.9 * (1 + 7) / 3])
+    assert now[-1] == pytest.approx(log.returns(0.9).mean())
+    nobody = write_log([[(0, 0, 1.0), (1, 1, 1.0)]])
+    so_far = earned_so_far(nobody, by_step(nobody, always(nobody, 0)), discount=1.0)
+    assert so_far[0] == 1.0 and np.isnan(so_far[1])
 
 
 def test_doubly_robust_by_hand():

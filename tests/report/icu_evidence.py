@@ -144,6 +144,8 @@ def closeup(name: str) -> Closeup:
         estimators=estimators,
         effective_sizes=430 + (N - 430) * np.exp(-steps / 4),
         still_going=(N * np.exp(-steps / 9)).astype(int),
+        earned=[0.1, 0.4, 0.81, None],
+        logged_earned=[0.1, 0.35, 0.7, 0.78],
         returns=Distribution(
             points=points,
             log=points**0.8,

@@ -292,6 +292,9 @@ def test_the_closeup_follows_weights_and_returns():
     text = spoken(figures_closeup.weights_over_time(found))
     first = "after decision 1: 4,000 effective episodes, 4,000 still going."
     assert text.startswith(first)
+    text = spoken(figures_closeup.earned(found, VALUES, outcome="survival"))
+    assert "after decision 2: 0.400, in the log 0.350" in text
+    assert text.endswith("after decision 3: 0.810, in the log 0.700.")
     assert found.returns is not None
     text = spoken(figures_closeup.returns(found.returns, label="IQL", outcome="survival"))
     assert text.startswith("up to 0: 0 % in the log, 0 % under IQL")

@@ -43,4 +43,13 @@ def consistent_per_decision(
     Consistent (Thomas 2015, Safe Reinforcement Learning). NaN if at some step no
     episode has weight, for then nothing is known of what the policy earns there.
     """
-    return float((discounts(dataset, discount) * weights.shares * dataset.reward).sum())
+    return float(earned_so_far(dataset, weights, discount=discount)[-1])
+
+
+def earned_so_far(dataset: Dataset, weights: StepWeights, *, discount: float) -> np.ndarray:
+    """float64 (longest episode,): CWPDIS of the first 1, 2, … decisions; the last: of all.
+
+    NaN from the first decision on at which no episode has weight.
+    """
+    earned = discounts(dataset, discount) * weights.shares * dataset.reward
+    return np.bincount(dataset.step_in_episode, earned).cumsum()

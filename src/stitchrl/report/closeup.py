@@ -3,7 +3,7 @@
 from pydantic import model_validator
 
 from stitchrl.ope.base import Family
-from stitchrl.report.numbers import Count, Estimate, Many, Part, Share
+from stitchrl.report.numbers import Count, Estimate, Many, Part, Sample, Share
 
 
 class EstimatorRow(Part):
@@ -62,5 +62,9 @@ class Closeup(Part):
     """Episodes that effectively speak about it after 1, 2, … decisions."""
     still_going: Many[Count] = ()
     """Episodes that have not ended before each of these decisions."""
+    earned: Many[Sample] = ()
+    """Estimated return of its first 1, 2, … decisions (CWPDIS)."""
+    logged_earned: Many[float] = ()
+    """The same in the log."""
     returns: Distribution | None = None
     clipping: Many[ClippingRow] = ()

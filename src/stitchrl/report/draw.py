@@ -84,7 +84,7 @@ def _closeup(report: Report, values: Values) -> dict[str, Markup | None]:
     estimates = report.decide.estimates
     found = report.trust.closeup if report.trust else None
     if found is None or estimates is None:
-        return {"estimators": None, "weights_over_time": None, "spread": None}
+        return dict.fromkeys(("estimators", "weights_over_time", "earned", "spread"))
     label = report.policy(found.policy).label
     outcome = report.estimand.outcome
     has_numbers = any(row.estimate for row in found.estimators)
@@ -94,6 +94,9 @@ def _closeup(report: Report, values: Values) -> dict[str, Markup | None]:
         else None,
         "weights_over_time": figures_closeup.weights_over_time(found)
         if len(found.effective_sizes) > 1
+        else None,
+        "earned": figures_closeup.earned(found, values, outcome=outcome)
+        if len(found.earned) > 1 and found.earned[0] is not None
         else None,
         "spread": figures_closeup.returns(found.returns, label=label, outcome=outcome)
         if found.returns and len(found.returns.points) > 2

@@ -93,6 +93,33 @@ def weights_over_time(closeup: Closeup) -> Markup:
 
 
 @drawn
+def earned(closeup: Closeup, values: Values, *, outcome: str) -> Markup:
+    """What the policy and the log have earned after each decision."""
+    policy = [value for value in closeup.earned if value is not None]
+    logged = closeup.logged_earned
+    figure, axes = board(440, 270, margins=(70, 14, 20, 46))
+    axes.set(xlabel="decisions", ylabel=outcome, xlim=(0.5, len(logged) + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_formatter(lambda tick, _: values.value(tick))
+    axes.grid(axis="y", lw=0.6)
+    axes.set_axisbelow(True)
+    dashes = {"color": COLOR["behavior"], "lw": 1.6, "ls": (0, (5, 3))}
+    axes.plot(range(1, len(logged) + 1), list(logged), **dashes)
+    axes.plot(range(1, len(policy) + 1), policy, color=COLOR["wis"], lw=2)
+    spoken = [
+        f"after decision {count(t + 1)}: {values.value(policy[t])}, in the log "
+        f"{values.value(logged[t])}"
+        for t in sorted({len(policy) * k // 4 for k in range(1, 4)} | {len(policy) - 1})
+    ]
+    return to_svg(
+        figure,
+        name="earned",
+        title="What is earned after each decision",
+        description=listing(spoken),
+    )
+
+
+@drawn
 def returns(found: Distribution, *, label: str, outcome: str) -> Markup:
     """Two distribution functions and the band around the policy's."""
     figure, axes = board(440, 270, margins=(56, 14, 20, 46))

@@ -7,6 +7,7 @@ from stitchrl.job.reporting.numbers import estimate
 from stitchrl.ope.base import Estimate as Found
 from stitchrl.ope.clipping import clipped
 from stitchrl.ope.distribution import ReturnDistribution
+from stitchrl.ope.per_decision import earned_so_far
 from stitchrl.ope.step_weights import StepWeights
 from stitchrl.ope.weights import Weights
 from stitchrl.report.closeup import ClippingRow, Closeup, Distribution, EstimatorRow
@@ -32,17 +33,19 @@ def closeup(material: Material) -> Closeup | None:
     ratios = material.ratios(request)
     if ratios is None:
         return Closeup(policy=name, n=evidence.groups, estimators=rows)
-    weights, steps = (
-        Weights.of(material.dataset, ratios),
-        StepWeights.of(material.dataset, ratios),
-    )
-    lengths = material.dataset.lengths
+    dataset, discount = material.dataset, material.results.discount
+    weights, steps = Weights.of(dataset, ratios), StepWeights.of(dataset, ratios)
+    as_logged = StepWeights.of(dataset, np.zeros(dataset.size))
+    earned = earned_so_far(dataset, steps, discount=discount)
+    lengths = dataset.lengths
     return Closeup(
         policy=name,
         n=evidence.groups,
         estimators=rows,
         effective_sizes=steps.effective_sizes.tolist(),
         still_going=[int((lengths > t).sum()) for t in range(lengths.max())],
+        earned=earned.tolist(),
+        logged_earned=earned_so_far(dataset, as_logged, discount=discount).tolist(),
         returns=_distribution(material, weights),
         clipping=_clipping(material, weights),
     )
