@@ -44,6 +44,10 @@ def test_the_density_of_a_mixture_is_that_of_its_samples():
     again = jax.vmap(TWO.log_prob, (None, 0))(HERE, drawn)
     np.testing.assert_allclose(said, again, atol=1e-3)
     ours = np.concatenate([[0], np.cumsum(mass)])
+    up_to = jax.vmap(TWO.cdf, (None, 0))(
+        HERE, jnp.asarray(edges[1:-1:500], jnp.float32)[:, None]
+    )
+    np.testing.assert_allclose(up_to[:, 0], ours[1:-1:500], atol=2e-3)
     ordered = np.sort(np.asarray(drawn[:, 0], float))
     gap = np.abs(np.interp(ordered, edges, ours) - np.arange(20_000) / 20_000).max()
     assert gap < 1.95 / np.sqrt(20_000)  # Exceeded once in a thousand.

@@ -91,6 +91,9 @@ def test_gaussian_likelihood_is_that_before_truncation():
     ours = policy.log_prob(NOTHING, jnp.asarray(action, jnp.float32))
     assert ours == pytest.approx(cut, rel=1e-5)
     np.testing.assert_allclose(policy.mode(NOTHING), mean, rtol=1e-6)
+    below = stats.truncnorm(low, high, mean, std).cdf(action)
+    ours = policy.cdf(NOTHING, jnp.asarray(action, jnp.float32))
+    np.testing.assert_allclose(ours, below, atol=1e-6)
 
 
 @pytest.mark.parametrize("log_std, std", [(-50.0, np.exp(-5)), (50.0, np.exp(2))])

@@ -50,6 +50,12 @@ class SquashedMixture:
 
     log_likelihood = log_prob
 
+    def cdf(self, observation: Any, action: Any) -> Float[Array, "action"]:
+        """P(each component ≤ that of `action`)."""
+        before = jnp.arctanh(jnp.clip(action, -1 + 1e-6, 1 - 1e-6))
+        log_weight, mean, std = self.parameters(observation)
+        return jnp.exp(log_weight) @ norm.cdf((before[None] - mean) / std)
+
     def _density(self, observation: Any, before: Any) -> Float[Array, ""]:
         log_weight, mean, std = self.parameters(observation)
         each = norm.logpdf(before[None], mean, std).sum(axis=1)

@@ -58,6 +58,12 @@ class Gaussian:
         inside = norm.cdf((1.0 - mean) / std) - norm.cdf((-1.0 - mean) / std)
         return (norm.logpdf(action, mean, std) - jnp.log(inside)).sum()
 
+    def cdf(self, observation: Any, action: Any) -> Float[Array, "action"]:
+        """P(each component ≤ that of `action`) under what `sample` draws."""
+        mean, std = self.mode(observation), self.std
+        low, at, high = (norm.cdf((x - mean) / std) for x in (-1.0, action, 1.0))
+        return (at - low) / (high - low)
+
     def log_likelihood(self, observation: Any, action: Any) -> Float[Array, ""]:
         """Of the Gaussian before truncation: what the authors' codes maximize."""
         return norm.logpdf(action, self.mode(observation), self.std).sum()
@@ -296,6 +302,9 @@ class Normalized:
 
     def log_prob(self, observation: Any, action: Any) -> Float[Array, ""]:
         return self.policy.log_prob(self.scale(observation), action)
+
+    def cdf(self, observation: Any, action: Any) -> Float[Array, "action"]:
+        return self.policy.cdf(self.scale(observation), action)
 
 
 def action_probabilities(

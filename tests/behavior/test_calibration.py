@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from stitchrl.behavior.calibration import gaussian_pit, information, reliability
+from stitchrl.behavior.calibration import information, reliability, uniformity
 
 
 def draw(rows: np.ndarray, seed: int) -> np.ndarray:
@@ -64,13 +65,22 @@ def test_bits_explained_by_hand():
     assert information(np.array([[1.0, 0.0]]), np.array([1])).log_loss == np.inf
 
 
-def test_gaussian_pit():
+def test_transforms_of_a_true_model_are_uniform():
     rng = np.random.default_rng(4)
-    mean = rng.normal(size=(5000, 2))
-    action = mean + np.array([0.5, 2.0]) * rng.normal(size=(5000, 2))
-    right = gaussian_pit(action, mean, np.array([0.5, 2.0]))
-    assert (right.distance < 0.025).all()
-    assert gaussian_pit(mean, mean, np.ones(2)).values == pytest.approx(0.5)
-    wide = gaussian_pit(action, mean, np.array([0.5, 6.0]))
-    # Φ(z/3) against z: the largest gap of two normal distributions, sd 1 and 1/3.
-    assert wide.distance[0] < 0.025 < 0.2 < wide.distance[1]
+    true = rng.random((5000, 2))
+    assert uniformity(true).error < 0.02
+    wide = true.copy()  # A normal model three times too wide: Φ(z / 3).
+    wide[:, 1] = norm.cdf(norm.ppf(true[:, 1]) / 3)
+    found = uniformity(wide)
+    at = norm.cdf(3 * norm.ppf(np.arange(1, 10) / 10))
+    np.testing.assert_allclose(found.observed, [*at, 1.0], atol=0.02)
+    share = np.diff([0.0, *at, 1.0])
+    assert found.error == pytest.approx(0.5 * np.abs(share - 0.1).sum(), abs=0.02)
+
+
+def test_uniformity_by_hand():
+    """In four bins: 2, 0, 1, 1 of 4, where one each is right: one has to move."""
+    found = uniformity(np.array([[0.0], [0.2], [0.6], [1.0]]), bins=4)
+    np.testing.assert_allclose(found.predicted, [0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(found.observed, [0.5, 0.5, 0.75, 1.0])
+    assert found.error == pytest.approx(0.25)

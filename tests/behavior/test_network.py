@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from stitchrl.dataset import Choices, Dataset
+from stitchrl.behavior.calibration import uniformity
+from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.densities import SquashedMixture
 from stitchrl.evaluation.behavior import behavior_of, imitations_of
 
 
@@ -42,3 +45,39 @@ def test_what_can_be_foretold_is():
     possible = known.information.entropy + np.log2(p).mean()  # By the truth.
     assert known.information.bits_explained == pytest.approx(possible, abs=0.05)
     assert known.calibration_error < 0.05
+
+
+def doses(rows: int, *, has_two_modes: bool) -> tuple[Dataset, np.ndarray]:
+    """One-step episodes: a dose around the observation, or far on either side of it."""
+    rng = np.random.default_rng(1)
+    center = rng.uniform(-0.3, 0.3, rows)
+    offset = 0.4 * rng.choice([-1, 1], rows) * has_two_modes
+    dose = center + offset + 0.08 * rng.normal(size=rows)
+    log = Dataset.create(
+        observation=np.stack([center, rng.normal(size=rows)], axis=1),
+        action=dose[:, None],
+        reward=rng.random(rows),
+        terminated=np.ones(rows, bool),
+        truncated=np.zeros(rows, bool),
+        actions=Bounds(("dose",), (-1.0,), (1.0,)),
+    )
+    around = [center - 0.4, center + 0.4] if has_two_modes else [center]
+    return log, np.mean([norm.pdf(dose, at, 0.08) for at in around], axis=0)
+
+
+@pytest.mark.parametrize("has_two_modes", [False, True])
+def test_doses_of_one_or_two_kinds_have_densities_that_hold(has_two_modes):
+    log, true = doses(3_000, has_two_modes=has_two_modes)
+    models = imitations_of(log, updates=6_000, seed=0)
+    if has_two_modes:
+        assert all(isinstance(model.policy, SquashedMixture) for model in models)
+    known = behavior_of(log, lambda: models, seed=0)
+    assert known.calibration_error is not None and known.calibration_error < 0.05
+    off = np.log(known.behavior.propensity) - np.log(true)
+    assert abs(off.mean()) < 0.05 and np.abs(off).mean() < 0.2
+
+
+def test_one_gaussian_around_two_kinds_is_found_out():
+    log, _ = doses(2_000, has_two_modes=True)
+    wide = norm.cdf(log.action, log.observation[:, :1], 0.4)
+    assert uniformity(wide).error > 0.1

@@ -1,12 +1,12 @@
 """A complete report, with numbers like those of the intensive-care demo."""
 
+from report.icu_data import data
 from report.icu_evidence import (
     BITS,
     CLINICIANS,
     LEARNED,
     MIXTURES,
     N,
-    data,
     mixture,
     reproduce,
     training,

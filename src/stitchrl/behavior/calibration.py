@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kstest, norm
 
 BINS = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Predicted and observed frequency of actions, in bins of equal probability mass."""
+    """Predicted and observed frequencies, bin by bin."""
 
     predicted: np.ndarray  # float64 (bins,): mean probability in the bin.
     observed: np.ndarray  # float64 (bins,): share of these actions that were taken.
@@ -71,16 +70,19 @@ def entropy(share: np.ndarray) -> float:
     return float(-(known * np.log2(known)).sum())
 
 
-@dataclass(frozen=True, eq=False)
-class Pit:
-    """Probability integral transforms of a Gaussian model: uniform if it is true."""
+def uniformity(transforms: np.ndarray, *, bins: int = BINS) -> Reliability:
+    """Calibration of densities by their probability integral transforms (size, dims).
 
-    values: np.ndarray  # float64 (size, dims), each in [0, 1].
-    distance: np.ndarray  # float64 (dims,): Kolmogorov-Smirnov distance from uniform.
-
-
-def gaussian_pit(action: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> Pit:
-    """Φ((a - μ) / σ) of continuous actions (size, dims) under a model's μ and σ."""
-    values = norm.cdf((np.asarray(action, np.float64) - mean) / deviation)
-    distance = [float(kstest(column, "uniform").statistic) for column in values.T]
-    return Pit(values, np.array(distance))
+    F(a | s) of what was logged is uniform if the model is true (Diebold, Gunther, Tay
+    1998). Predicted are the levels 1/bins, 2/bins, …, observed the shares at or below, of
+    the component that is furthest off; the error is the share of decisions whose transform
+    would have to move for equal shares in all bins.
+    """
+    size = len(transforms)
+    place = np.minimum((transforms * bins).astype(int), bins - 1)
+    counts = np.stack([np.bincount(column, minlength=bins) for column in place.T])
+    errors = 0.5 * np.abs(counts / size - 1 / bins).sum(axis=1)
+    worst = int(errors.argmax())
+    below = counts[worst].cumsum()
+    levels = np.arange(1, bins + 1) / bins
+    return Reliability(levels, below / size, np.full(bins, size), float(errors[worst]))

@@ -1,7 +1,7 @@
 """Who made the log, where states are not discrete: a network that imitates it."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,14 @@ from jaxtyping import Array, Key
 
 from stitchrl.algorithms.bc import BC
 from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.densities import SquashedMixture
 from stitchrl.experience import Experience, Fold, Transition, take
-from stitchrl.learner import cosine_decay
+from stitchrl.learner import Learner, cosine_decay
 from stitchrl.normalizer import Normalizer
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
 from stitchrl.policies import Normalized, action_probabilities
 from stitchrl.population import member, train_population
-from stitchrl.spaces import Masked
+from stitchrl.spaces import Masked, Spec
 from stitchrl.tree import hyperparameters
 
 WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # The last leaves next to a constant.
@@ -55,13 +56,43 @@ class Imitation(BC):
         return total, {"actor/loss": loss}
 
 
+class MixtureState(NamedTuple):
+    """What an imitation by a mixture has learned."""
+
+    actor: Learner[SquashedMixture]
+
+
+@hyperparameters
+class MixtureImitation(Imitation):
+    """Imitation by a mixture of squashed Gaussians, for behavior with several modes.
+
+    Update order: the actor, and nothing else.
+    Departures from BC: those of `Imitation`, and the kind of policy.
+    """
+
+    def init(self, key: Key[Array, ""], spec: Spec) -> Any:
+        actor = SquashedMixture.create(key, spec, self.hidden)
+        return MixtureState(Learner.create(actor, self.optimizer))
+
+    def update(self, state: Any, batch: Transition, key: Key[Array, ""]) -> Any:
+        del key  # Nothing is drawn.
+        actor, metrics = state.actor.minimize(
+            self.actor_loss, batch, optimizer=self.optimizer
+        )
+        return MixtureState(actor), metrics
+
+    def policy(self, state: Any) -> Any:
+        return state.actor.network
+
+
 def imitate(
     dataset: Dataset, *, fold: np.ndarray, updates: int, seed: int
 ) -> list[Normalized]:
     """One imitation of the log for each fold (episodes,), learned from the other folds.
 
-    Of several weight decays, the one that is best at foretelling the actions of episodes
-    which its networks did not see: a small log allows little more than a constant.
+    Of several weight decays, and of continuous actions also of a Gaussian and a mixture,
+    the one that is best at foretelling the actions of episodes which its networks did not
+    see: a small log allows little more than a constant.
     """
     normalizer = Normalizer.fit(dataset)
     everything = dataclasses.replace(
@@ -72,17 +103,20 @@ def imitate(
     of_row = fold[dataset.episode]
     count = int(fold.max()) + 1
     others = Fold.of([of_row != number for number in range(count)])
-    models = [
-        Imitation(fold=rows, total_updates=float(updates), weight_decay=decay)
-        for decay in WEIGHT_DECAYS
-        for rows in others
-    ]
+    is_discrete = isinstance(dataset.actions, Choices)
     keys = list(jax.random.split(jax.random.key(seed), count)) * len(WEIGHT_DECAYS)
-    states = train_population(models, experience, keys, updates)
-    actors = [model.policy(member(states, i)) for i, model in enumerate(models)]
+    found = []
+    for kind in (Imitation,) if is_discrete else (Imitation, MixtureImitation):
+        models = [
+            kind(fold=rows, total_updates=float(updates), weight_decay=decay)
+            for decay in WEIGHT_DECAYS
+            for rows in others
+        ]
+        states = train_population(models, experience, keys, updates)
+        actors = [model.policy(member(states, i)) for i, model in enumerate(models)]
+        found += [actors[i : i + count] for i in range(0, len(actors), count)]
     unseen = [np.flatnonzero(of_row == number) for number in range(count)]
-    by_decay = [actors[i : i + count] for i in range(0, len(actors), count)]
-    best = max(by_decay, key=lambda folds: _log_likelihood(folds, experience, unseen))
+    best = max(found, key=lambda folds: _log_likelihood(folds, experience, unseen))
     return [Normalized(actor, normalizer) for actor in best]
 
 
@@ -130,6 +164,20 @@ def behavior_densities(dataset: Dataset, fold: np.ndarray, models: list) -> Dens
         here = fold[dataset.episode] == number
         log_prob[here] = jax.vmap(model.log_prob)(dataset.observation[here], action[here])
     return DensityTable(np.exp(log_prob) / dataset.actions.stretch)
+
+
+def transforms(dataset: Dataset, fold: np.ndarray, models: list) -> np.ndarray:
+    """float64 (size, action): F(a | s) of each component of logged continuous actions.
+
+    Each is from a model that did not see its episode.
+    """
+    assert isinstance(dataset.actions, Bounds)
+    action = dataset.actions.to_unit(dataset.action).astype(np.float32)
+    found = np.empty(action.shape)
+    for number, model in enumerate(models):
+        here = fold[dataset.episode] == number
+        found[here] = jax.vmap(model.cdf)(dataset.observation[here], action[here])
+    return np.clip(found, 0.0, 1.0)
 
 
 def _some(valid: np.ndarray | None, here: np.ndarray) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from stitchrl.behavior.calibration import (
     Reliability,
     information,
     reliability,
+    uniformity,
 )
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.ope.policy_table import Behavior, PolicyTable
@@ -23,12 +24,12 @@ class KnownBehavior:
     """The behavior on one split, and how well it is known."""
 
     behavior: Behavior
-    reliability: Reliability | None = None  # Of a fitted model of discrete actions.
+    reliability: Reliability | None = None  # Of a fitted model.
     information: Information | None = None
 
     @property
     def calibration_error(self) -> float | None:
-        """ECE of a fitted model; None where propensities are logged."""
+        """ECE of a fitted model (of densities by their transforms); None if logged."""
         return None if self.reliability is None else self.reliability.error
 
 
@@ -52,8 +53,12 @@ def behavior_of(
         return KnownBehavior(Behavior.logged(dataset))
     fold = folds(dataset, seed)
     if isinstance(dataset.actions, Bounds):
-        density = network.behavior_densities(dataset, fold, imitations()).densities
-        return KnownBehavior(Behavior(np.maximum(density, 1e-12), is_fitted=True))
+        models = imitations()
+        density = network.behavior_densities(dataset, fold, models).densities
+        return KnownBehavior(
+            Behavior(np.maximum(density, 1e-12), is_fitted=True),
+            uniformity(network.transforms(dataset, fold, models)),
+        )
     assert isinstance(dataset.actions, Choices)
     if dataset.state_id is not None:
         table = tabular.behavior_table(dataset, fold)
