@@ -265,8 +265,11 @@ def test_without_bounds_or_enough_episodes_there_is_no_interval_and_it_is_said_w
     assert {"WORSE", "LOWER_BOUND", "ESS", "MULTIPLICITY"} == failed(verdict)
     assert "needs at least 100 episodes that effectively speak" in verdict.sentence
     assert verdict.remedy is not None
-    assert "Declare what returns can be" in verdict.remedy
-    assert "log about 1,300 independent episodes" in verdict.remedy
+    assert "Declare what bounds returns: 'reward_bounds'" in verdict.remedy
+    assert "at least about 1,300 independent episodes" in verdict.remedy
+    assert verdict.required_n is None  # That brings an interval, and settles nothing.
+    thin = decide(replace(bare, groups=20_000)).remedy
+    assert thin is not None and "Only 0.4% of logged episodes" in thin
     declared = replace(bare, bounds=GOOD.bounds, asymptotic=GOOD.asymptotic)
     assert decide(declared).decision is Decision.DEPLOY
     assert decide(replace(declared, bounds=bare.bounds)).decision is Decision.PILOT

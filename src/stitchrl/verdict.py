@@ -35,6 +35,10 @@ from stitchrl.ope.planning import (
     round_up,
 )
 
+FEW_SPEAK = (
+    "Only {:.1%} of logged episodes speak about it, whatever their number: move less far, "
+    "or log while following it in part."
+)
 HOPELESS = 100.0  # Times the log: beyond that nobody collects.
 MIXING_HELPS = {"MEANW", "HEAVY", "SUPPORT", "DET_IS", "ESS_LOW", "TOO_FAR"}
 
@@ -218,12 +222,8 @@ def _shown(evidence: Evidence, needed: float | None) -> float | None:
 
 
 def _required(evidence: Evidence, margin: float) -> float | None:
-    size, fewest = evidence.effective_size, evidence.bounds.fewest_effective
-    if evidence.wis is None or not size:
-        return None
-    if evidence.lacks_bounds:
-        return round_up(evidence.groups * fewest / size / evidence.part)
-    if evidence.asymptotic is None:
+    size = evidence.effective_size
+    if evidence.asymptotic is None or evidence.wis is None or not size:
         return None
     return required_groups(
         evidence.asymptotic,
@@ -238,15 +238,19 @@ def _required(evidence: Evidence, margin: float) -> float | None:
 
 def _enough(evidence: Evidence, needed: float | None) -> str:
     size = evidence.effective_size
+    logged = evidence.groups / evidence.part
+    if size and evidence.lacks_bounds and size >= ENOUGH_SHARE * evidence.groups:
+        least = round_up(logged * evidence.bounds.fewest_effective / size)
+        return (
+            "Declare what bounds returns: 'reward_bounds', and 'horizon' where nothing is "
+            f"discounted. Or log at least about {least:,.0f} independent episodes in all, "
+            "before which there is no interval."
+        )
+    if size and evidence.lacks_bounds:
+        return FEW_SPEAK.format(size / evidence.groups)
     if needed is None:
         return (
             "The estimated gain is too close to none to say how much data would settle it."
-        )
-    logged = evidence.groups / evidence.part
-    if evidence.lacks_bounds:
-        return (
-            "Declare what returns can be at all: 'return_bounds', or 'reward_bounds' and "
-            f"'horizon'. Or log about {needed:,.0f} independent episodes in all."
         )
     if needed > HOPELESS * logged:
         return (
@@ -264,10 +268,7 @@ def _enough(evidence: Evidence, needed: float | None) -> str:
         f"(about {logged:,.0f} so far{kept}), if the estimate stays."
     )
     if size is not None and size < ENOUGH_SHARE * evidence.groups:
-        sentence = (
-            f"Only {size / evidence.groups:.1%} of logged episodes speak about it, "
-            "whatever their number: move less far, or log while following it in part."
-        )
+        sentence = FEW_SPEAK.format(size / evidence.groups)
     return sentence
 
 

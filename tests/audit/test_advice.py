@@ -41,7 +41,7 @@ PLAIN = Audit(
     coverage=Coverage(50, 40.0, 0.1, 4, 0.8, 0.6, 1.5, 0.1),
     stitching=Stitching(0.1, 0.05, None, (0.02, 0.01, 0.0), 0.0, 10_000),
     behavior=Behavior(0.5, 2.0, 1, (1.0,), True, STEADY, STEADY),
-    map=Map((), (), places=0, visits_share=0.0, passages_share=0.0),
+    map=Map((), (), places=0, visits_share=0.0),
 )
 
 UNKNOWN = Situation()

@@ -73,14 +73,13 @@ def test_transforms_of_a_true_model_are_uniform():
     wide[:, 1] = norm.cdf(norm.ppf(true[:, 1]) / 3)
     found = uniformity(wide)
     at = norm.cdf(3 * norm.ppf(np.arange(1, 10) / 10))
-    np.testing.assert_allclose(found.observed, [*at, 1.0], atol=0.02)
     share = np.diff([0.0, *at, 1.0])
+    np.testing.assert_allclose(found.shares, share, atol=0.02)
     assert found.error == pytest.approx(0.5 * np.abs(share - 0.1).sum(), abs=0.02)
 
 
 def test_uniformity_by_hand():
     """In four bins: 2, 0, 1, 1 of 4, where one each is right: one has to move."""
     found = uniformity(np.array([[0.0], [0.2], [0.6], [1.0]]), bins=4)
-    np.testing.assert_allclose(found.predicted, [0.25, 0.5, 0.75, 1.0])
-    np.testing.assert_allclose(found.observed, [0.5, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(found.shares, [0.5, 0.0, 0.25, 0.25])
     assert found.error == pytest.approx(0.25)

@@ -72,7 +72,8 @@ def test_doses_of_one_or_two_kinds_have_densities_that_hold(has_two_modes):
     if has_two_modes:
         assert all(isinstance(model.policy, SquashedMixture) for model in models)
     known = behavior_of(log, lambda: models, seed=0)
-    assert known.calibration_error is not None and known.calibration_error < 0.05
+    assert known.calibration_error is None  # Even shares prove nothing.
+    assert known.uniformity is not None and known.uniformity.error < 0.05
     off = np.log(known.behavior.propensity) - np.log(true)
     assert abs(off.mean()) < 0.05 and np.abs(off).mean() < 0.2
 

@@ -114,15 +114,12 @@ def test_densities_are_in_the_units_of_the_log():
     assert found.effective_size == pytest.approx(log.episodes, rel=1e-3)
 
 
-def test_fitted_densities_are_trusted_as_far_as_they_are_calibrated():
+def test_fitted_densities_of_unknown_calibration_are_not_trusted():
     log, same = dosed(has_propensity=False)
     (found,) = judge(log, certified=1, updates=2_000).evidence([same])
     assert found.mean_weight == pytest.approx(1, abs=0.1)
-    assert found.calibration_error is not None and found.calibration_error < 0.15
-    reasons = {reason.code: reason for reason in decide(found).reasons}
-    assert reasons["CALIBRATION"].number == found.calibration_error
-    assert reasons["CALIBRATION"].passed == (found.calibration_error < 0.05)
-    assert not reasons["UNSEEN"].passed  # Nobody counts what is unseen of doses.
+    failed = {reason.code for reason in decide(found).reasons if not reason.passed}
+    assert {"CALIBRATION", "UNSEEN"} <= failed
 
 
 def test_a_fit_that_misses_the_present_behavior_is_refused():

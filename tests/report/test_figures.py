@@ -16,6 +16,7 @@ from stitchrl.report import (
     figures_trust,
 )
 from stitchrl.report import figures_training as training
+from stitchrl.report.audit import LogMap, Site
 from stitchrl.report.data import ActionShare, ActionUse
 from stitchrl.report.focus import mixed_policy, mixture_steps, shown_policies
 from stitchrl.report.format import Values
@@ -284,6 +285,20 @@ def test_the_map_says_its_busiest_places():
     assert text.startswith("The 4 busiest places. around decision 1: 4,000 visits, return")
     assert "return 0.78, 52 % of moves tried, 98 % of worse meet better." in text
     assert text.count("worse meet better") == 3
+
+
+def test_a_ring_closes_as_far_as_worse_episodes_meet_better_ones():
+    """A quarter turns from the top to the right, whatever the axes are scaled to."""
+    sites = [
+        Site(step=0, to_go=0.0, visits=10, tried=1.0, meeting=0.25),
+        Site(step=20, to_go=1_000.0, visits=10, tried=1.0),
+    ]
+    svg = figures_map.log_map(LogMap(sites=sites, places=2, visits_share=1.0))
+    drawn = [path for path in re.findall(r"<path d=\"([^\"]+)\"[^>]*--policy", svg)]
+    assert len(drawn) == 1
+    x, y = np.array(re.findall(r"([\d.]+) ([\d.]+)", drawn[0]), float).T
+    across, down = x[-1] - x[0], y[-1] - y[0]
+    assert across == pytest.approx(down, abs=0.3) and across > 10
 
 
 def test_the_closeup_follows_weights_and_returns():

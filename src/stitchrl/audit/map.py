@@ -41,7 +41,6 @@ class Map:
     passages: tuple[Passage, ...]
     places: int  # Of the whole log.
     visits_share: float  # Of its decisions, at these sites.
-    passages_share: float  # Of moves between these sites, those that are listed.
 
 
 def map_of(dataset: Dataset, places: Places, meetings: Meetings, *, discount: float) -> Map:
@@ -65,18 +64,16 @@ def map_of(dataset: Dataset, places: Places, meetings: Meetings, *, discount: fl
                 meeting=float(worse.mean()) if len(worse) else None,
             )
         )
-    passages, share = _passages(places, order)
     return Map(
         sites=tuple(sites),
-        passages=passages,
+        passages=_passages(places, order),
         places=int((total > 0).sum()),
         visits_share=float(total[order].sum() / total.sum()),
-        passages_share=share,
     )
 
 
-def _passages(places: Places, order: np.ndarray) -> tuple[tuple[Passage, ...], float]:
-    """The busiest ways between different sites, and the share of all such moves."""
+def _passages(places: Places, order: np.ndarray) -> tuple[Passage, ...]:
+    """The busiest ways between different sites."""
     position = np.full(places.count, -1)
     position[order] = np.arange(len(order))
     goes_on = places.following >= 0
@@ -86,8 +83,7 @@ def _passages(places: Places, order: np.ndarray) -> tuple[tuple[Passage, ...], f
     key = start[between] * len(order) + end[between]
     keys, counts = np.unique(key, return_counts=True)
     chosen = np.argsort(-counts, kind="stable")[:MOST_PASSAGES]
-    found = tuple(
+    return tuple(
         Passage(int(keys[i] // len(order)), int(keys[i] % len(order)), int(counts[i]))
         for i in chosen
     )
-    return found, float(counts[chosen].sum() / counts.sum()) if len(counts) else 0.0

@@ -65,10 +65,14 @@ class Places:
 
 
 def standardized(points: np.ndarray) -> np.ndarray:
-    """float64: columns with mean 0 and deviation 1; constant ones are 0."""
+    """float64: columns with mean 0 and deviation 1; 0 where constant or missing."""
     points = np.asarray(points, np.float64)
-    deviation = points.std(axis=0)
-    return (points - points.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    known = np.isfinite(points)
+    count = np.maximum(known.sum(axis=0), 1)
+    centered = np.where(known, points, 0.0)
+    centered = np.where(known, points - centered.sum(axis=0) / count, 0.0)
+    deviation = np.sqrt((centered**2).sum(axis=0) / count)
+    return centered / np.where(deviation > 0, deviation, 1.0)
 
 
 def _clusters(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ BINS = 10
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Predicted and observed frequencies, bin by bin."""
+    """Predicted and observed frequency of actions, in bins of equal probability mass."""
 
     predicted: np.ndarray  # float64 (bins,): mean probability in the bin.
     observed: np.ndarray  # float64 (bins,): share of these actions that were taken.
@@ -70,19 +70,23 @@ def entropy(share: np.ndarray) -> float:
     return float(-(known * np.log2(known)).sum())
 
 
-def uniformity(transforms: np.ndarray, *, bins: int = BINS) -> Reliability:
-    """Calibration of densities by their probability integral transforms (size, dims).
+@dataclass(frozen=True, eq=False)
+class Uniformity:
+    """Where logged continuous actions fell in what a model of densities foretold."""
+
+    shares: np.ndarray  # float64 (bins,): in each equal part of its probability.
+    error: float  # Share of decisions that would have to move for equal shares.
+
+
+def uniformity(transforms: np.ndarray, *, bins: int = BINS) -> Uniformity:
+    """Probability integral transforms (size, dims) of the component that is furthest off.
 
     F(a | s) of what was logged is uniform if the model is true (Diebold, Gunther, Tay
-    1998). Predicted are the levels 1/bins, 2/bins, …, observed the shares at or below, of
-    the component that is furthest off; the error is the share of decisions whose transform
-    would have to move for equal shares in all bins.
+    1998), but also if it knows nothing of s: this finds wrong shapes, and certifies none.
     """
-    size = len(transforms)
     place = np.minimum((transforms * bins).astype(int), bins - 1)
-    counts = np.stack([np.bincount(column, minlength=bins) for column in place.T])
-    errors = 0.5 * np.abs(counts / size - 1 / bins).sum(axis=1)
+    shares = np.stack([np.bincount(column, minlength=bins) for column in place.T])
+    shares = shares / len(transforms)
+    errors = 0.5 * np.abs(shares - 1 / bins).sum(axis=1)
     worst = int(errors.argmax())
-    below = counts[worst].cumsum()
-    levels = np.arange(1, bins + 1) / bins
-    return Reliability(levels, below / size, np.full(bins, size), float(errors[worst]))
+    return Uniformity(shares[worst], float(errors[worst]))

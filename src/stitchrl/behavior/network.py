@@ -21,6 +21,7 @@ from stitchrl.population import member, train_population
 from stitchrl.spaces import Masked, Spec
 from stitchrl.tree import hyperparameters
 
+AT_BOUND = 1e-5  # Of the half range of an action.
 WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # The last leaves next to a constant.
 
 
@@ -121,11 +122,17 @@ def imitate(
 
 
 def _log_likelihood(actors: list, experience: Experience, unseen: list) -> float:
-    """Of all logged actions together, each by the network that did not see it."""
+    """Of all logged actions together, each by the network that did not see it.
+
+    Continuous ones at a bound are left out: a density may put any height there.
+    """
     total = 0.0
     for actor, rows in zip(actors, unseen):
         batch = take(experience.transitions, rows)
         found = jax.vmap(actor.log_prob)(batch.observation, batch.action)
+        action = np.asarray(batch.action)
+        if action.ndim > 1:
+            found = found[(np.abs(action) < 1 - AT_BOUND).all(axis=1)]
         total += float(found.sum())
     return total if np.isfinite(total) else -np.inf
 

@@ -9,6 +9,7 @@ from stitchrl.behavior import network, tabular
 from stitchrl.behavior.calibration import (
     Information,
     Reliability,
+    Uniformity,
     information,
     reliability,
     uniformity,
@@ -24,12 +25,13 @@ class KnownBehavior:
     """The behavior on one split, and how well it is known."""
 
     behavior: Behavior
-    reliability: Reliability | None = None  # Of a fitted model.
+    reliability: Reliability | None = None  # Of a fitted model of discrete actions.
     information: Information | None = None
+    uniformity: Uniformity | None = None  # Of a fitted model of continuous actions.
 
     @property
     def calibration_error(self) -> float | None:
-        """ECE of a fitted model (of densities by their transforms); None if logged."""
+        """ECE of a fitted model; None where propensities are logged, and of densities."""
         return None if self.reliability is None else self.reliability.error
 
 
@@ -57,7 +59,7 @@ def behavior_of(
         density = network.behavior_densities(dataset, fold, models).densities
         return KnownBehavior(
             Behavior(np.maximum(density, 1e-12), is_fitted=True),
-            uniformity(network.transforms(dataset, fold, models)),
+            uniformity=uniformity(network.transforms(dataset, fold, models)),
         )
     assert isinstance(dataset.actions, Choices)
     if dataset.state_id is not None:

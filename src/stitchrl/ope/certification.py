@@ -217,7 +217,8 @@ class Certification:
         distance = fitted.divergence if fitted else None
         distance = distance or self.divergence(policy, evidence.share)
         guaranteed = None
-        if known:  # Nothing is guaranteed by propensities that were estimated.
+        has_enough = weights.effective_size >= self.bounds.fewest_effective
+        if known and has_enough:  # Estimated propensities guarantee nothing.
             found = self._betting(weights)
             guaranteed = difference(found, self.present_guaranteed)
         shape = pareto_shape(weights)

@@ -59,8 +59,8 @@ def _without_interval(code: str, evidence: Evidence) -> Reason:
         None,
         None,
         None,
-        f"Not computed: {UNKNOWN[code]}. Returns have no declared bounds, so that an "
-        f"interval needs at least {fewest:.0f} episodes that effectively speak about "
+        f"Not computed: {UNKNOWN[code]}. Nothing declared bounds these returns, so that "
+        f"an interval needs at least {fewest:.0f} episodes that effectively speak about "
         f"{evidence.name}, and {said(size)} do.",
     )
 

@@ -14,7 +14,7 @@ from 1 to 12 the ranks there hardly differ.
 import numpy as np
 from scipy.sparse import diags_array
 
-from stitchrl.ope.chain import NEGLIGIBLE, Chain
+from stitchrl.ope.chain import Chain
 from stitchrl.ope.fqe_tabular import TabularFQE, along, follow
 
 ROWS = 4.0
@@ -32,7 +32,6 @@ def pooled_value(fitted: TabularFQE, policy: np.ndarray, share: float = 1.0) -> 
     following, reward, kept = along(model, model.pair_policy(mixed) * own)
     usually, usual_reward, acted = follow(model, model.behavior)
     borrowed = 1 - kept
-    borrowed[borrowed < NEGLIGIBLE] = 0.0
     chain = Chain(
         (following + diags_array(borrowed) @ usually).tocsr(),
         log.discount,

@@ -3,7 +3,6 @@
 import numpy as np
 from markupsafe import Markup
 from matplotlib.collections import LineCollection
-from matplotlib.patches import Arc
 from matplotlib.ticker import MaxNLocator
 
 from stitchrl.report.audit import LogMap
@@ -57,15 +56,15 @@ def log_map(found: LogMap) -> Markup:
             zorder=3,
         )
         if site.meeting:
-            across, up = (width + RING) * per_x, (width + RING) * per_y
-            end = 90.0
-            start = end - 359.9 * site.meeting
-            axes.add_patch(
-                Arc(
-                    (x, y), across, up, theta1=start, theta2=end,
-                    color=COLOR["policy"], lw=2, zorder=4,
-                )
-            )  # fmt: skip
+            turn = np.pi / 2 - 2 * np.pi * site.meeting * np.linspace(0, 1, 60)
+            reach = (width + RING) / 2
+            axes.plot(
+                x + reach * per_x * np.cos(turn),
+                y + reach * per_y * np.sin(turn),
+                color=COLOR["policy"],
+                lw=2,
+                zorder=4,
+            )
     return to_svg(
         figure, name="log-map", title="Where the log went", description=_said(found)
     )

@@ -43,8 +43,8 @@ def spend(
     Half of the budget is shared out evenly, the most promising first, as far as it goes
     round: where offline estimates mislead and returns are bimodal, one bad episode must not
     end a policy. The rest goes by upper confidence bounds. Trial i is played with seed i,
-    so that going on repeats what would have been. Returns beyond the `range_of_returns`
-    widen it.
+    so that going on with the same budget repeats what would have been. Returns beyond the
+    `range_of_returns` widen it.
     """
     tried, policies = [*before], len(beliefs.mean)
     order = np.argsort(-beliefs.mean, kind="stable")

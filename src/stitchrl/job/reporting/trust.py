@@ -176,6 +176,12 @@ def _origin(material: Material, known: KnownBehavior) -> str:
             f" Of {entropy:.2f} bits of uncertainty per decision the model explains "
             f"{explained:.2f}."
         )
+    if known.uniformity is not None:
+        shares = known.uniformity.shares
+        sentence += (
+            f" Each tenth of the probability that the model gives should hold 10 % of the "
+            f"logged actions; they hold {shares.min():.0%} to {shares.max():.0%}."
+        )
     return sentence
 
 
