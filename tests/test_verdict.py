@@ -251,30 +251,6 @@ def test_what_would_settle_it_is_counted_in_the_whole_log():
     assert "about 5,120 so far, of which 20% are kept for judging" in verdict.remedy
 
 
-def test_without_bounds_or_enough_episodes_there_is_no_interval_and_it_is_said_why():
-    """ESS 80 of 1,024: of 1,280 it would be 100."""
-    bare = replace(
-        GOOD,
-        bounds=ReturnBounds(0.0, 1.0, Source.DATA),
-        guaranteed=None,
-        asymptotic=None,
-        effective_size=80.0,
-    )
-    verdict = decide(bare)
-    assert (verdict.decision, verdict.line) == (Decision.PILOT, 5)
-    assert {"WORSE", "LOWER_BOUND", "ESS", "MULTIPLICITY"} == failed(verdict)
-    assert "needs at least 100 episodes that effectively speak" in verdict.sentence
-    assert verdict.remedy is not None
-    assert "Declare what bounds returns: 'reward_bounds'" in verdict.remedy
-    assert "at least about 1,300 independent episodes" in verdict.remedy
-    assert verdict.required_n is None  # That brings an interval, and settles nothing.
-    thin = decide(replace(bare, groups=20_000)).remedy
-    assert thin is not None and "Only 0.4% of logged episodes" in thin
-    declared = replace(bare, bounds=GOOD.bounds, asymptotic=GOOD.asymptotic)
-    assert decide(declared).decision is Decision.DEPLOY
-    assert decide(replace(declared, bounds=bare.bounds)).decision is Decision.PILOT
-
-
 def test_line_6_collect_more_data():
     verdict = decide(replace(GOOD, wis=0.77, asymptotic=delta(-0.1, 0.08)))
     assert (verdict.decision, verdict.line) == (Decision.COLLECT_MORE_DATA, 6)
