@@ -64,7 +64,7 @@ def unit(log: task.Log, name: str, seeds: list[int], cells: Path) -> None:
 
 
 def offline_value(dataset: Dataset, candidate: Candidate) -> float:
-    """FQE cross-fitted in two folds of the log: what selects among seeds."""
+    """FQE on the log, as candidates are ranked by it: what selects among seeds."""
     how: dict[str, Any] = {"updates": task.FQE_UPDATES, "seed": 0}
     if dataset.is_tabular:
         return rank([Request(candidate)], dataset, discount=1.0, **how)[0]

@@ -22,7 +22,7 @@ def test_a_ranking_says_which_cannot_be_told_apart(log, tmp_path):
     assert (said["episodes_played"], said["environment_steps"]) == (0, 0)
     assert verify(out) == []
     shown = call("select", log, *GRID, "--out", out)
-    assert "first by FQE" in shown.stdout and "Selected:" in shown.stdout
+    assert "ranked first" in shown.stdout and "Selected:" in shown.stdout
     assert f"stitchrl resume {out}" in shown.stderr
 
 

@@ -144,3 +144,15 @@ def test_densities_without_states_take_fitted_values_from_elsewhere():
     assert found.mean_weight == pytest.approx(1, abs=0.1)
     with pytest.raises(ValueError, match="discrete states"):
         certification.fitted_value(PolicyTable(np.ones((1, 1)), np.ones((1, 1))))
+
+
+def test_without_declared_bounds_few_episodes_have_no_interval_of_any_kind():
+    """What betting and WIS would take for the worst return is the worst in the log."""
+    problem = Bandit()
+    log = replace(problem.log(60, 0), return_bounds=None, reward_bounds=None)
+    table = PolicyTable.of_states(log, np.array([problem.target]))
+    found = certify(log).evidence(table, name="target", kind=Kind.POLICY)
+    assert found.effective_size is not None and 10 < found.effective_size < 100
+    assert found.guaranteed is None and found.asymptotic is None and found.lacks_bounds
+    declared = certify(problem.log(60, 0)).evidence(table, name="target", kind=Kind.POLICY)
+    assert declared.guaranteed is not None and declared.asymptotic is not None

@@ -165,11 +165,7 @@ def behavior_densities(dataset: Dataset, fold: np.ndarray, models: list) -> Dens
     Each is from a model that did not see its episode.
     """
     assert isinstance(dataset.actions, Bounds)
-    action = dataset.actions.to_unit(dataset.action).astype(np.float32)
-    log_prob = np.empty(dataset.size)
-    for number, model in enumerate(models):
-        here = fold[dataset.episode] == number
-        log_prob[here] = jax.vmap(model.log_prob)(dataset.observation[here], action[here])
+    log_prob = _of_logged(dataset, fold, [model.log_prob for model in models])
     return DensityTable(np.exp(log_prob) / dataset.actions.stretch)
 
 
@@ -178,13 +174,21 @@ def transforms(dataset: Dataset, fold: np.ndarray, models: list) -> np.ndarray:
 
     Each is from a model that did not see its episode.
     """
+    found = _of_logged(dataset, fold, [model.cdf for model in models])
+    return np.clip(found, 0.0, 1.0)
+
+
+def _of_logged(dataset: Dataset, fold: np.ndarray, functions: list) -> np.ndarray:
+    """float64 (size, *): of each observation and logged action, by its fold's function."""
     assert isinstance(dataset.actions, Bounds)
     action = dataset.actions.to_unit(dataset.action).astype(np.float32)
-    found = np.empty(action.shape)
-    for number, model in enumerate(models):
-        here = fold[dataset.episode] == number
-        found[here] = jax.vmap(model.cdf)(dataset.observation[here], action[here])
-    return np.clip(found, 0.0, 1.0)
+    of_row = fold[dataset.episode]
+    rows = [np.flatnonzero(of_row == number) for number in range(len(functions))]
+    parts = [
+        np.asarray(jax.vmap(function)(dataset.observation[here], action[here]), np.float64)
+        for function, here in zip(functions, rows)
+    ]
+    return np.concatenate(parts)[np.argsort(np.concatenate(rows))]
 
 
 def _some(valid: np.ndarray | None, here: np.ndarray) -> np.ndarray | None:

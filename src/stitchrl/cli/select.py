@@ -141,7 +141,7 @@ def _show(found: "Selected", out: Path, *, as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("Policy")
-    table.add_column("FQE", justify="right")
+    table.add_column("Value", justify="right")
     table.add_column("Against the first")
     if choice is not None:
         table.add_column("Trials", justify="right")
@@ -165,9 +165,9 @@ def _show(found: "Selected", out: Path, *, as_json: bool) -> None:
 def _apart(found: "Selected", number: int) -> str:
     standing = found.standings[number]
     if number == 0:
-        return "first by FQE"
+        return "ranked first"
     if standing.is_apart is None:
         return "not known"
     if standing.is_apart:
-        return f"behind by {standing.lowest_gap:.3g} at least"
+        return "surely behind"
     return "cannot be told apart"

@@ -33,8 +33,8 @@ class Standing(NamedTuple):
     """One policy in the ranking."""
 
     candidate: Candidate
-    value: float  # FQE on the selection split.
-    lowest_gap: float | None  # Lower bound of how far it is behind; None: not computed.
+    value: float  # FQE on the selection split; of named states the pooled one.
+    lowest_gap: float | None  # Least that it is behind in these values; None: not known.
 
     @property
     def is_apart(self) -> bool | None:

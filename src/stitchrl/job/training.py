@@ -30,7 +30,7 @@ class Trained(NamedTuple):
     splits: Splits
     fitted: list[Fitted]
     candidates: list[Candidate]  # Best of the seeds of each, best first; controls too.
-    ranking: dict[str, float]  # FQE on the selection split.
+    ranking: dict[str, float]  # As of `evaluation.judge.rank`, on the selection split.
     discount: float  # With which it counts.
 
 

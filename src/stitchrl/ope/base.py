@@ -70,7 +70,7 @@ class Completions:
     """FQE, where unseen actions are worth least, what the behavior is worth, or most."""
 
     lower: float
-    behavior: float  # The point estimate, and what candidates are ranked by.
+    behavior: float  # The point estimate.
     upper: float
 
 

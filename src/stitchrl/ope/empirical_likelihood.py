@@ -18,6 +18,7 @@ from scipy.stats import chi2
 from stitchrl.ope.base import Interval, Label
 
 METHOD = "empirical likelihood, a group added"
+ENOUGH = 1e-9  # Relative error of λ, in which the deviance is stationary: 1e-18 there.
 SMALLEST = 1e-12  # Lower ends below this are 0.
 
 
@@ -74,7 +75,8 @@ def deviance(values: np.ndarray) -> float:
         step = -found / curvature
         new = multiplier + step
         new = new if low < new < high else (low + high) / 2
-        if abs(new - multiplier) <= 1e-14 * new:
-            break
+        is_near = abs(new - multiplier) <= ENOUGH * new
         multiplier = new
+        if is_near:
+            break
     return float(2 * np.log1p(multiplier * values).sum())

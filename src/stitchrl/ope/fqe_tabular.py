@@ -71,7 +71,7 @@ class TabularValue:
     """What one policy is worth in one empirical model."""
 
     lower: float  # Unseen actions are worth the least possible return-to-go.
-    value: float  # … what the behavior is worth there: the point estimate, and for ranking.
+    value: float  # … what the behavior is worth there: the point estimate.
     upper: float  # … the most possible.
     unseen_share: float  # Of the policy's decisions: actions the log never took there.
     unseen_per_episode: float  # Expected number of them until the first, in [0, 1].
@@ -90,13 +90,18 @@ class TabularFQE:
     tolerance: float = 0.0
 
     @cached_property
+    def behavior(self) -> "PolicyInModel":
+        """Who made the fitted episodes, by how often each action was taken."""
+        return self.of(self.model.behavior)
+
+    @cached_property
     def behavior_values(self) -> np.ndarray:
         """V^β (S,), or (horizon, S) by steps to go, clipped to the bounds of returns-to-go.
 
         The mean return of the log in states that the log reached but never acted in.
         """
         mean = np.full(len(self.log.low), self.mean_return)
-        found = self.of(self.model.behavior).at_all_horizons(mean)
+        found = self.behavior.at_all_horizons(mean)
         return np.clip(found, self.log.low, self.log.high)
 
     def of(self, policy: np.ndarray, share: float = 1.0) -> "PolicyInModel":
@@ -153,6 +158,11 @@ class PolicyInModel:
     def chain(self) -> Chain:
         """Through seen actions only."""
         return self._followed[0]
+
+    @property
+    def reward(self) -> np.ndarray:
+        """float64 (S,): mean reward of the next step, unseen actions earning nothing."""
+        return self._followed[1]
 
     @property
     def unseen(self) -> np.ndarray:

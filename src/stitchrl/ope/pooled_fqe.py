@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import diags_array
 
 from stitchrl.ope.chain import Chain
-from stitchrl.ope.fqe_tabular import TabularFQE, along, follow
+from stitchrl.ope.fqe_tabular import TabularFQE, along
 
 ROWS = 4.0
 
@@ -30,15 +30,15 @@ def pooled_value(fitted: TabularFQE, policy: np.ndarray, share: float = 1.0) -> 
     mixed = model.mix(policy, share) if share < 1 else policy
     own = model.pair_count / (model.pair_count + ROWS)
     following, reward, kept = along(model, model.pair_policy(mixed) * own)
-    usually, usual_reward, acted = follow(model, model.behavior)
+    usually = fitted.behavior
     borrowed = 1 - kept
     chain = Chain(
-        (following + diags_array(borrowed) @ usually).tocsr(),
+        (following + diags_array(borrowed) @ usually.chain.following).tocsr(),
         log.discount,
         log.horizon,
         fitted.tolerance,
     )
     completion = fitted.behavior_values
-    known = reward + borrowed * usual_reward
-    filled = np.where(acted > 0, known, completion)
+    known = reward + borrowed * usually.reward
+    filled = np.where(model.state_count > 0, known, completion)
     return float(model.start @ chain.sums(np.where(chain.endless, completion, filled)))

@@ -84,7 +84,7 @@ def _chosen(material: Material, fitted: list[Fitted], candidate: Candidate | Non
     if len(seeds) != 1 or value is None:
         return ""
     said = material.amounts.value(value)
-    return f"Seed {seeds[0]} is evaluated: its FQE on the selection split, {said}, is best."
+    return f"Seed {seeds[0]} is evaluated: it ranks first where candidates are, {said}."
 
 
 def _member(material: Material, fitted: Fitted) -> Member:
