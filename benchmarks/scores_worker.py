@@ -21,8 +21,8 @@ import numpy as np  # noqa: E402
 from stitchrl import artifacts  # noqa: E402
 from stitchrl.candidates import Candidate, as_exported  # noqa: E402
 from stitchrl.dataset import Dataset  # noqa: E402
-from stitchrl.evaluation.judge import rank  # noqa: E402
 from stitchrl.evaluation.network_values import NetworkValues  # noqa: E402
+from stitchrl.evaluation.ranking import Ranking  # noqa: E402
 from stitchrl.evaluation.requests import Request  # noqa: E402
 from stitchrl.experience import Experience  # noqa: E402
 from stitchrl.train import advance, prepare, start  # noqa: E402
@@ -67,7 +67,8 @@ def offline_value(dataset: Dataset, candidate: Candidate) -> float:
     """FQE on the log, as candidates are ranked by it: what selects among seeds."""
     how: dict[str, Any] = {"updates": task.FQE_UPDATES, "seed": 0}
     if dataset.is_tabular:
-        return rank([Request(candidate)], dataset, discount=1.0, **how)[0]
+        ranking = Ranking(dataset, discount=1.0, **how)
+        return ranking.values([Request(candidate)])[0]
     values = NetworkValues(dataset, [], discount=task.DISCOUNT, **how)
     return values.rank([Request(candidate)])[0]
 

@@ -55,6 +55,7 @@ class Plan(BaseModel):
     margin: float = Field(default=0.0, ge=0)  # By how much a policy must beat the log.
     fit_behavior: bool = True  # Where no propensities are logged; else refuse (NO_PROP).
     fqe_updates: int = Field(default=8_000, ge=2)
+    keep: int | None = Field(default=None, ge=1)  # Best by WIS, for FQE to rank; None: all.
     strict: bool = False  # Refuse Monte-Carlo returns of truncated episodes.
     force: bool = False  # Go on in spite of errors in the log, with a banner.
 

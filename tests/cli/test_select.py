@@ -55,6 +55,17 @@ def test_trials_of_other_policies_are_not_thrown_away(log, tmp_path):
     assert "holds trials of iql" in result.stderr and "--out" in result.stderr
 
 
+def test_weights_may_leave_few_to_fqe(log, tmp_path):
+    out = tmp_path / "run"
+    grid = [*GRID, "--keep", 1, "--out", out]
+    said = document(call("select", log, *grid, "--json"))
+    assert len(said["ranking"]) == 1 and said["set_aside"] == 1
+    assert "too low for FQE: 1 more" in call("select", log, *grid).stdout
+    report = json.loads(call("resume", out, "--json") and (out / "report.json").read_text())
+    notes = [one["note"] for one in report["training"]["algorithms"]]
+    assert any("It was set aside" in note for note in notes)
+
+
 def test_a_budget_needs_a_place(log):
     result = call("select", log, *SMALL, "--budget", 3)
     assert result.exit_code == 2 and "give both" in result.stderr

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 from stitchrl.candidates import Candidate, table
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.evaluation.behavior import imitations_of
-from stitchrl.evaluation.judge import rank
 from stitchrl.evaluation.network_values import NetworkValues
+from stitchrl.evaluation.ranking import Ranking
 from stitchrl.evaluation.requests import Request
 from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.tree import pytree
@@ -232,9 +232,9 @@ def test_a_declared_horizon_ends_values_as_in_closed_form():
     states = [prepared.transitions.policy(table(r.candidate, log)) for r in requests]
     plain = [prepared.fit().value(policy) for policy in states]
     assert plain == pytest.approx(exact, rel=1e-5)
-    ranked = rank(requests, log, **settings)  # Shrunk by borrowed rows.
+    ranked = Ranking(log, **settings).values(requests)  # Shrunk by borrowed rows.
     assert np.argsort(ranked).tolist() == np.argsort(exact).tolist()
-    networks = rank(requests, timed_log(has_states=False), **settings)
+    networks = Ranking(timed_log(has_states=False), **settings).values(requests)
     assert networks == pytest.approx(exact, rel=0.02)
 
 

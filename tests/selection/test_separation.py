@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stitchrl.selection.separation import separation
+from stitchrl.selection.separation import separation, separation_by_halves
 
 
 def draws(points, *, common=1.0, own=0.1, n=2_000, seed=0):
@@ -57,3 +57,28 @@ def test_the_same_policy_twice_is_not_apart():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="one row of replicates for each of 3 policies"):
         separation(np.zeros(3), np.zeros((2, 5)), level=0.95)
+
+
+def test_halves_by_hand():
+    """Differences 0, 2, 1, 1 over halves: error √(2/3); t of 3 degrees at 1 - .05 / 2."""
+    points = np.array([1.0, 0.0, 1.0])
+    halves = np.array([[0.0, 2.0, 1.0, 1.0], [0.0] * 4, [0.0, 2.0, 1.0, 1.0]])
+    found = separation_by_halves(points, halves, level=0.95)
+    assert found.behind == pytest.approx([0.0, 1.0, 0.0])
+    assert found.lowest == pytest.approx([0.0, 1 - 3.182446 * np.sqrt(2 / 3), 0.0])
+    with pytest.raises(ValueError, match="one row of replicates for each of 3 policies"):
+        separation_by_halves(points, halves[:2], level=0.95)
+
+
+def test_halves_of_a_log_say_how_a_mean_varies():
+    """Two policies equally good, by means of 60 episodes: wrongly apart in a tenth."""
+    rng = np.random.default_rng(2)
+    wrong = 0
+    for _ in range(1_000):
+        log = rng.normal(size=(2, 60))
+        log = log[np.argsort(-log.mean(axis=1))]
+        picked = [rng.permutation(60)[:30] for _ in range(10)]
+        halves = np.stack([log[:, half].mean(axis=1) for half in picked], axis=1)
+        found = separation_by_halves(log.mean(axis=1), halves, level=0.95)
+        wrong += found.is_apart.any()
+    assert wrong / 1_000 == pytest.approx(0.1, abs=0.03)

@@ -34,6 +34,14 @@ def select(
     discount: options.Discount = None,
     horizon: options.Horizon = None,
     fqe_updates: options.FQEUpdates = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many of the trained policies FQE ranks: the best by weighted "
+            "importance sampling, which costs little. Without it: all.",
+        ),
+    ] = None,
     budget: Annotated[
         int, typer.Option(min=0, help="Episodes that may be played to choose.")
     ] = 0,
@@ -82,6 +90,7 @@ def select(
             "discount": discount,
             "horizon": horizon,
             "fqe_updates": fqe_updates,
+            "keep": keep,
             "force": force or None,
             "strict": strict or None,
         },
@@ -98,7 +107,7 @@ def select(
             budget=budget,
             tell=tell,
         )
-    _show(found, out, as_json=as_json)
+    _show(found, out, set_aside=trained.set_aside, as_json=as_json)
 
 
 def _environment(name: str) -> Any:
@@ -115,7 +124,7 @@ def _environment(name: str) -> Any:
     return play
 
 
-def _show(found: "Selected", out: Path, *, as_json: bool) -> None:
+def _show(found: "Selected", out: Path, *, set_aside: int, as_json: bool) -> None:
     steps = sum(trial.steps for trial in found.trials)
     choice = found.choice
     if as_json:
@@ -134,6 +143,7 @@ def _show(found: "Selected", out: Path, *, as_json: bool) -> None:
                 "directory": str(out),
                 "selected": found.best.name,
                 "ranking": ranking,
+                "set_aside": set_aside,
                 "episodes_played": len(found.trials),
                 "environment_steps": steps,
             }
@@ -153,6 +163,8 @@ def _show(found: "Selected", out: Path, *, as_json: bool) -> None:
             row += [f"{choice.tried[number]:.0f}", believed]
         table.add_row(*row)
     results().print(table)
+    if set_aside:
+        say(f"Set aside, because weights ranked them too low for FQE: {set_aside} more.")
     if choice is not None:
         say(f"{len(found.trials):,} episodes were played, {steps:,} steps in all.")
     say(f"Selected: {found.best.name} ({out}/selected)")

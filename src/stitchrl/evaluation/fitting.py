@@ -63,11 +63,32 @@ class FittingLog:
         seen = self._seen(
             self.dataset.observation[first], self.dataset.valid_actions, first
         )
-        pairs = self._fit([policy.following for policy in policies], total)
+        pairs = self._fit([policy.following for policy in policies], total, self.folds)
         return [
             _by_fold(pair, seen, policy.starts, self.fold)
             for pair, policy in zip(pairs, policies)
         ]
+
+    def values_within(
+        self, policies: list[Along], total: Sum, parts: list[np.ndarray]
+    ) -> np.ndarray:
+        """float64 (policies, parts): the mean value at the starts of each of these parts.
+
+        A part is a bool (episodes,), by whose episodes its networks are fitted.
+        """
+        of_row = self.dataset.episode[self.kept]
+        folds = Fold.of([part[of_row] for part in parts])
+        fitted = self._fit([policy.following for policy in policies], total, folds)
+        first = self.dataset.first_row
+        seen = self._seen(
+            self.dataset.observation[first], self.dataset.valid_actions, first
+        )
+        found = np.empty((len(policies), len(parts)))
+        for i, (networks, policy) in enumerate(zip(fitted, policies)):
+            for j, (fqe, state) in enumerate(networks):
+                values = fqe.values(state.critics.network, seen, policy.starts)
+                found[i, j] = np.asarray(values, np.float64)[parts[j]].mean()
+        return found
 
     def values_everywhere(
         self, policy: PolicyTable, total: Sum
@@ -76,7 +97,7 @@ class FittingLog:
         dataset = self.dataset
         zero, final_zero = np.zeros(dataset.size), np.zeros(dataset.episodes)
         following = self.along(policy, zero, final_zero).following
-        (pair,) = self._fit([following], total)
+        (pair,) = self._fit([following], total, self.folds)
         rows = self._seen(dataset.observation, dataset.valid_actions, slice(None))
         final = np.nan_to_num(dataset.final_observation)
         ends = self._seen(final, dataset.final_valid_actions, slice(None))
@@ -87,8 +108,10 @@ class FittingLog:
             _by_fold(pair, ends, at_ends, self.fold),
         )
 
-    def _fit(self, following: list[Any], total: Sum) -> list[list[tuple[FQE, Any]]]:
-        """Two networks for each policy, one per fold; a program for policies of a kind."""
+    def _fit(
+        self, following: list[Any], total: Sum, folds: list[Fold]
+    ) -> list[list[tuple[FQE, Any]]]:
+        """A network for each policy and fold; a program for policies of a kind."""
         models = [
             FQE(
                 following=acting,
@@ -99,7 +122,7 @@ class FittingLog:
                 total_updates=float(self.updates),
             )
             for acting in following
-            for fold in self.folds
+            for fold in folds
         ]
         keys = list(jax.random.split(jax.random.key(self.seed), len(models)))
         fitted: dict[int, tuple[FQE, Any]] = {}
@@ -109,7 +132,9 @@ class FittingLog:
             states = train_population(alike, self.experience, of_alike, self.updates)
             for place, number in enumerate(numbers):
                 fitted[number] = models[number], member(states, place)
-        return [[fitted[i], fitted[i + 1]] for i in range(0, len(models), 2)]
+        each = len(folds)
+        every = [fitted[number] for number in range(len(models))]
+        return [every[i : i + each] for i in range(0, len(every), each)]
 
     def _seen(self, observation: np.ndarray, valid: np.ndarray | None, rows: Any) -> Any:
         scaled = jax.vmap(self.normalizer)(jnp.asarray(observation))

@@ -1,4 +1,4 @@
-"""Ranking candidates on one split, and gathering the evidence about them on another."""
+"""Gathering the evidence about policies on the certification split."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,13 +8,13 @@ import numpy as np
 from stitchrl.candidates import Candidate, densities, table
 from stitchrl.dataset import Choices, Dataset
 from stitchrl.evaluation.behavior import KnownBehavior, behavior_of, imitations_of
+from stitchrl.evaluation.model_values import ModelValues
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
 from stitchrl.ope.certification import Certification, FittedValue
+from stitchrl.ope.dynamics import ModelValue
 from stitchrl.ope.evidence import Evidence, Kind
-from stitchrl.ope.fqe_tabular import TabularLog
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
-from stitchrl.ope.pooled_fqe import pooled_value
 from stitchrl.ope.refusals import Refusal, already_used, behavior_missed
 from stitchrl.policies import Normalized
 from stitchrl.reuse import reused
@@ -28,31 +28,6 @@ def estimand_discount(dataset: Dataset, asked: float | None) -> float:
         return asked
     known = not dataset.truncated.any() or dataset.horizon is not None
     return 1.0 if known else 0.99
-
-
-def rank(
-    requests: list[Request], dataset: Dataset, *, discount: float, updates: int, seed: int
-) -> list[float]:
-    """FQE of each request on the selection split.
-
-    Where states are discrete: of all of it, with borrowed rows; nothing was learned here.
-    """
-    if not requests:
-        return []
-    if dataset.is_tabular:
-        log = TabularLog.of(dataset, discount=discount)
-        fitted = log.fit()
-        tables = (table(request.candidate, dataset) for request in requests)
-        states = [log.transitions.policy(one) for one in tables]
-        return [
-            pooled_value(fitted, policy, request.share)
-            for policy, request in zip(states, requests)
-        ]
-    imitations = imitations_of(dataset, updates=updates, seed=seed)
-    networks = NetworkValues(
-        dataset, imitations, discount=discount, updates=updates, seed=seed
-    )
-    return networks.rank(requests)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +103,31 @@ class Judge:
     def _fitted(self, requests: list[Request]) -> list[FittedValue | None]:
         if self.networks is None:
             return [None] * len(requests)
-        return [*self.networks.evaluate(requests, in_full=self.certified)]
+        fitted = self.networks.evaluate(requests, in_full=self.certified)
+        models = self._modeled(requests)
+        return [one._replace(model=model) for one, model in zip(fitted, models)]
+
+    def _modeled(self, requests: list[Request]) -> list[ModelValue | None]:
+        """By models of the process; heard only where they can be checked."""
+        values = ModelValues(
+            self.dataset,
+            self.imitations,
+            discount=self.discount,
+            updates=self.updates,
+            seed=self.seed,
+        ).evaluate(requests)
+        if not self._has_whole_returns:
+            return values
+        present, returns = self.certification.present, self.certification.returns
+        return [value and value.heard(present, returns) for value in values]
+
+    @property
+    def _has_whole_returns(self) -> bool:
+        """Whether the log's mean return is what fitted values are of."""
+        return not self.dataset.truncated.any() or self.dataset.horizon is not None
 
     def _missed(self, networks: NetworkValues) -> tuple[Refusal, ...]:
-        """Where returns are whole, so that their mean is what fitted values are of."""
-        if self.dataset.truncated.any() and self.dataset.horizon is None:
+        if not self._has_whole_returns:
             return ()
         certification = self.certification
         missed = behavior_missed(

@@ -22,6 +22,7 @@ from stitchrl.splits import folds
 
 RARE = 0.01  # An action that the behavior model finds less likely counts as unseen.
 DRAWS = 10  # Actions per observation of a policy over continuous actions.
+HALVES = 10  # Of the groups, on which values are fitted to see how they vary.
 COMPLETIONS = ("lower", "value", "upper")
 
 
@@ -71,6 +72,20 @@ class NetworkValues:
         acting = [self._acting(request, "value") for request in requests]
         values = self.log.values(acting, self.total)
         return [float(one.mean()) for one in values]
+
+    def by_halves(self, requests: list[Request]) -> np.ndarray:
+        """float64 (requests, n): values fitted on, and averaged over, random halves.
+
+        The same halves of the groups for all requests.
+        """
+        rng = np.random.default_rng(self.seed)
+        groups = self.dataset.groups
+        halves = [
+            np.isin(self.dataset.episode_group, rng.permutation(groups)[: groups // 2])
+            for _ in range(HALVES)
+        ]
+        acting = [self._acting(request, "value") for request in requests]
+        return self.log.values_within(acting, self.total, halves)
 
     def evaluate(
         self, requests: list[Request], *, in_full: int | None = None

@@ -39,7 +39,7 @@ class Results:
     discount: float  # Of the estimand.
     fitted: Sequence[Fitted]  # Every member.
     candidates: Sequence[Candidate]  # Best of the seeds of each; controls too.
-    ranking: Mapping[str, float]  # As of `evaluation.judge.rank`, by candidate name.
+    ranking: Mapping[str, float]  # Values on the selection split, by candidate name.
     best: Candidate | None  # First in that ranking; its mixtures are certified.
     judge: Judge
     requests: Sequence[Request]  # Certified ones first, then those only evaluated.

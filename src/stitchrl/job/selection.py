@@ -9,22 +9,18 @@ import numpy as np
 from stitchrl import artifacts, bundle
 from stitchrl.candidates import Candidate, table
 from stitchrl.dataset import Choices, Dataset
+from stitchrl.evaluation.requests import Request
 from stitchrl.job.clock import Tell
 from stitchrl.job.directory import is_saved, read_saved
 from stitchrl.job.training import Trained
 from stitchrl.ope.bounds import return_bounds
 from stitchrl.ope.divergence import disagreement
-from stitchrl.ope.fqe_bootstrap import refits
-from stitchrl.ope.fqe_tabular import TabularLog
-from stitchrl.ope.pooled_fqe import pooled_value
 from stitchrl.plan import Plan
 from stitchrl.reuse import fingerprints
 from stitchrl.selection.online import Beliefs
-from stitchrl.selection.separation import Separation, separation
 from stitchrl.selection.trials import Choice, Trial, chosen, spend
 
 SELECTION = "selection.json"
-LEVEL = 0.95
 
 Environment = Callable[[Candidate, int], tuple[float, int]]  # With a seed: return, steps.
 
@@ -34,7 +30,7 @@ class Standing(NamedTuple):
 
     candidate: Candidate
     value: float  # FQE on the selection split; of named states the pooled one.
-    lowest_gap: float | None  # Least that it is behind in these values; None: not known.
+    lowest_gap: float | None  # Least that it is behind in these values; None: no other.
 
     @property
     def is_apart(self) -> bool | None:
@@ -55,11 +51,10 @@ class Selected(NamedTuple):
         return self.standings[self.choice.best if self.choice else 0].candidate
 
 
-def stand(trained: Trained, *, seed: int) -> tuple[Standing, ...]:
+def stand(trained: Trained) -> tuple[Standing, ...]:
     """Candidates by FQE, and which of them the selection split can tell apart.
 
-    Where states have ids: FQE is refitted on resampled groups for all policies together.
-    Networks are fitted once, so that nothing is said. Raises `ValueError` without any.
+    Raises `ValueError` without any.
     """
     candidates = [one for one in trained.candidates if one.kind == "policy"]
     if not candidates:
@@ -67,10 +62,9 @@ def stand(trained: Trained, *, seed: int) -> tuple[Standing, ...]:
             "Nothing was trained that could be chosen: only controls, or nothing at all. "
             "Name algorithms with --algorithms."
         )
-    dataset = trained.splits.selection
     found = None
-    if dataset.is_tabular and len(candidates) > 1:
-        found = _separated(candidates, dataset, discount=trained.discount, seed=seed)
+    if len(candidates) > 1:
+        found = trained.ranked_on.separation([Request(one) for one in candidates])
     return tuple(
         Standing(
             one,
@@ -95,7 +89,7 @@ def select(
     Every trial is saved as it ends, and is not made again. The best policy is saved in
     `selected/` of the directory, for use where no verdict is asked for.
     """
-    standings = stand(trained, seed=plan.seed)
+    standings = stand(trained)
     names = [standing.candidate.name for standing in standings]
     trials: list[Trial] = []
     choice = None
@@ -128,16 +122,6 @@ def select(
     _save(directory, standings, trials)
     _export(selected, trained, plan, directory)
     return selected
-
-
-def _separated(
-    candidates: list[Candidate], dataset: Dataset, *, discount: float, seed: int
-) -> Separation:
-    log = TabularLog.of(dataset, discount=discount)
-    policies = [log.transitions.policy(table(one, dataset)) for one in candidates]
-    fits = [log.fit(), *refits(log, seed=seed)]
-    values = np.array([[pooled_value(fit, policy) for fit in fits] for policy in policies])
-    return separation(values[:, 0], values[:, 1:], level=LEVEL)
 
 
 def _distances(candidates: list[Candidate], dataset: Dataset) -> np.ndarray | None:

@@ -8,7 +8,7 @@ import numpy as np
 from stitchrl.algorithms import is_control
 from stitchrl.candidates import Candidate, as_exported
 from stitchrl.dataset import Dataset
-from stitchrl.evaluation.judge import rank
+from stitchrl.evaluation.ranking import Ranking
 from stitchrl.evaluation.requests import Request
 from stitchrl.experience import Experience
 from stitchrl.findings import DataError, Finding, Severity
@@ -30,8 +30,9 @@ class Trained(NamedTuple):
     splits: Splits
     fitted: list[Fitted]
     candidates: list[Candidate]  # Best of the seeds of each, best first; controls too.
-    ranking: dict[str, float]  # As of `evaluation.judge.rank`, on the selection split.
-    discount: float  # With which it counts.
+    ranking: dict[str, float]  # Their values on the selection split.
+    ranked_on: Ranking  # Where these come from.
+    set_aside: int  # Policies that weights ranked too low for FQE (`plan.keep`).
 
 
 def parts_of(plan: Plan, dataset: Dataset) -> Splits:
@@ -86,23 +87,35 @@ def train_all(
     every = [candidate_of(one, normalizer, reward) for one in fitted if one.stopped is None]
     if plan.tabular and splits.train.is_tabular:
         every.append(tabular_candidate(splits))
-    values = rank(
-        [Request(candidate) for candidate in every],
-        splits.selection,
-        discount=discount,
-        updates=plan.fqe_updates,
-        seed=plan.seed,
+    ranking = Ranking(
+        splits.selection, discount=discount, updates=plan.fqe_updates, seed=plan.seed
     )
+    kept = _kept(every, ranking, plan.keep)
+    values = ranking.values([Request(candidate) for candidate in kept])
     best: dict[str, tuple[float, Candidate]] = {}
-    for value, candidate in zip(values, every):
+    for value, candidate in zip(values, kept):
         known = best.get(candidate.name)
         if known is None or value > known[0]:
             best[candidate.name] = (value, candidate)
     ordered = sorted(best.values(), key=lambda pair: -pair[0])
-    ranking = {candidate.name: value for value, candidate in ordered}
     return Trained(
-        splits, fitted, [candidate for _, candidate in ordered], ranking, discount
+        splits,
+        fitted,
+        [candidate for _, candidate in ordered],
+        {candidate.name: value for value, candidate in ordered},
+        ranking,
+        set_aside=len(every) - len(kept),
     )
+
+
+def _kept(every: list[Candidate], ranking: Ranking, keep: int | None) -> list[Candidate]:
+    """Controls, and the candidates that come to the second stage."""
+    rivals = [candidate for candidate in every if candidate.kind == "policy"]
+    if keep is None or keep >= len(rivals):
+        return every
+    first = ranking.first_by_weights([Request(candidate) for candidate in rivals], keep)
+    staying = [rivals[position] for position in first]
+    return [one for one in every if one.kind != "policy" or one in staying]
 
 
 def normalizer_of(plan: Plan, train: Dataset) -> Normalizer:

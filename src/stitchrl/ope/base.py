@@ -51,6 +51,7 @@ class Family(StrEnum):
     WEIGHTS = "weights"  # Wrong propensities, few episodes that act alike.
     VALUES = "values"  # Actions that were not tried, states that do not tell all.
     MARGINAL = "marginal"  # Visits that the log does not show.
+    MODEL = "model"  # A model of the process that is wrong where it is played.
     COMBINED = "combined"  # Weights and values: right if either is, noisy as both.
 
 

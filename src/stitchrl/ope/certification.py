@@ -1,5 +1,6 @@
 """Everything about one policy on one log, in closed form: the evidence for a verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 
 from stitchrl.dataset import Choices, Dataset
 from stitchrl.ope import refusals as refuse
-from stitchrl.ope.agreement import agreement
+from stitchrl.ope.agreement import Agreement, agreement
 from stitchrl.ope.base import (
     Completions,
     Estimate,
@@ -25,6 +26,7 @@ from stitchrl.ope.divergence import (
     tabular_divergence,
     weighted_divergence,
 )
+from stitchrl.ope.dynamics import ModelValue
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits, replicates_for
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
@@ -40,7 +42,7 @@ from stitchrl.ope.tails import pareto_shape
 from stitchrl.ope.weights import Weights, log_ratio
 from stitchrl.splits import folds
 
-VOTES = ("WIS", "RIS-WIS", "FQE", "DRL")  # Of estimates: who is asked whether they agree.
+VOTES = {"WIS", "RIS-WIS", "FQE", "DRL"}  # Of estimates: who is asked whether they agree.
 
 
 class FittedValue(NamedTuple):
@@ -50,6 +52,7 @@ class FittedValue(NamedTuple):
     interval: Interval | None
     unseen_share: float | None  # Of its decisions; None for continuous actions.
     divergence: Divergence | None = None  # None: from the tables or weights here.
+    model: ModelValue | None = None  # Where models of the process were fitted.
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +183,7 @@ class Certification:
             bounds=self.bounds,
             fqe=fitted.completions if fitted else None,
             fqe_interval=fitted.interval if fitted else None,
+            model=fitted.model if fitted else None,
             unseen_share=fitted.unseen_share if fitted else None,
             has_fitted_behavior=self.behavior.is_fitted,
             calibration_error=self.calibration_error,
@@ -198,7 +202,13 @@ class Certification:
                 episodes=self.dataset.episodes,
             )
             raised = () if certain is None else (certain,)
-            return replace(evidence, refusals=(*evidence.refusals, *raised))
+            estimates = _by_fits(fitted, self.dataset.groups)
+            return replace(
+                evidence,
+                estimates=tuple(estimates),
+                agreement=self._agreement(estimates, fitted) if estimates else None,
+                refusals=(*evidence.refusals, *raised),
+            )
         if any(refusal.code == "BAD_PROP" for refusal in evidence.refusals):
             return evidence
         return self._weighed(evidence, policy, fitted)
@@ -240,9 +250,16 @@ class Certification:
             mean_weight=weights.mean,
             tail_shape=shape,
             kl_bits=distance.bits_per_episode,
-            agreement=agreement([e for e in estimates if e.name in VOTES], self.returns),
+            agreement=self._agreement(estimates, fitted),
             refusals=(*evidence.refusals, *(r for r in raised if r is not None)),
         )
+
+    def _agreement(
+        self, estimates: Sequence[Estimate], fitted: FittedValue | None
+    ) -> Agreement:
+        is_heard = fitted is not None and fitted.model is not None and fitted.model.is_heard
+        votes = VOTES | {"model"} if is_heard else VOTES
+        return agreement([one for one in estimates if one.name in votes], self.returns)
 
     def estimates(
         self, policy: PolicyTable | DensityTable, share: float = 1.0
@@ -269,9 +286,7 @@ class Certification:
     ) -> list[Estimate]:
         """Of every estimator that this log has what it needs for."""
         found = panel.by_weights()
-        if fitted is not None:
-            value, interval = fitted.completions.behavior, fitted.interval
-            found.append(Estimate("FQE", Family.VALUES, value, interval, panel.groups))
+        found += _by_fits(fitted, panel.groups)
         if self.log is not None and isinstance(policy, PolicyTable):
             own = self._ratios(policy, self._own_frequencies, share)
             found.append(panel.by_own_frequencies(own))
@@ -358,3 +373,14 @@ class Certification:
 
     def _states(self, policy: PolicyTable) -> np.ndarray:
         return self._tabular.transitions.policy(policy)
+
+
+def _by_fits(fitted: FittedValue | None, groups: int) -> list[Estimate]:
+    """FQE, and the model where there is one."""
+    if fitted is None:
+        return []
+    value, interval = fitted.completions.behavior, fitted.interval
+    found = [Estimate("FQE", Family.VALUES, value, interval, groups)]
+    if fitted.model is not None:
+        found.append(Estimate("model", Family.MODEL, fitted.model.value, None, groups))
+    return found

@@ -19,6 +19,7 @@ class Clipped:
 
     cap: float
     value: float  # WIS with min(W, cap); NaN if no episode has weight.
+    deviation: float  # Standard error of it, by the delta method; NaN likewise.
     clipped_share: float  # Of episodes.
     lost: float  # 1 - mean of min(W, cap), at least 0: the policy's share not looked at.
     low: float  # Mean of min(W, cap) G, and the least for what is lost.
@@ -30,17 +31,23 @@ def clipped(
 ) -> Clipped:
     """Weigh `returns` (episodes,) by min(W, `cap`). Raises `ValueError` unless cap > 0.
 
+    An infinite cap clips nothing.
+
     Between `low` and `high` lies what IS would say of infinitely many episodes, as far as
     the cap is concerned: sampling error comes on top.
     """
     if not cap > 0:
         raise ValueError(f"'cap' must be above 0, but is {cap:.6g}.")
-    kept = np.exp(np.minimum(weights.log, np.log(cap)))
+    kept = np.minimum(weights.values, cap)
     mean, earned = float(kept.mean()), float((kept * returns).mean())
     lost = max(1 - mean, 0.0)
+    value = earned / mean if mean > 0 else float("nan")
+    off = weights.sum_by_group(kept * (returns - value))
+    deviation = float(np.sqrt((off**2).sum()) / kept.sum()) if mean > 0 else float("nan")
     return Clipped(
         cap=float(cap),
-        value=earned / mean if mean > 0 else float("nan"),
+        value=value,
+        deviation=deviation,
         clipped_share=float((weights.log > np.log(cap)).mean()),
         lost=lost,
         low=earned + lost * bounds.low,

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import log2
+from math import isfinite, log2
 
 from stitchrl.ope.agreement import Agreement
 from stitchrl.ope.base import Completions, Estimate, Interval
 from stitchrl.ope.bounds import ReturnBounds
+from stitchrl.ope.dynamics import ModelValue
 from stitchrl.ope.refusals import FEWEST_EFFECTIVE, HEAVIEST_SHAPE, Refusal
 
 SPARE_BITS = 3.0
@@ -37,6 +38,7 @@ class Evidence:
     estimates: tuple[Estimate, ...] = ()  # Of every estimator, WIS and FQE among them.
     fqe: Completions | None = None
     fqe_interval: Interval | None = None  # Of the completion by the behavior.
+    model: ModelValue | None = None  # Where models of the process were fitted.
     guaranteed: Interval | None = None  # Of Δ = J(π) - J(π_β).
     asymptotic: Interval | None = None
     effective_size: float | None = None
@@ -102,6 +104,16 @@ class Evidence:
 
     @property
     def points(self) -> dict[str, float]:
-        """The point estimate of each family."""
-        points = {"WIS": self.wis, "FQE": self.fqe.behavior if self.fqe else None}
-        return {family: value for family, value in points.items() if value is not None}
+        """The point estimate of each family; of a model, if it is heard."""
+        by_name = {estimate.name: estimate.value for estimate in self.estimates}
+        points = {
+            "WIS": self.wis,
+            "FQE": self.fqe.behavior if self.fqe else None,
+            "DRL": by_name.get("DRL"),
+            "model": self.model.value if self.model and self.model.is_heard else None,
+        }
+        return {
+            family: value
+            for family, value in points.items()
+            if value is not None and isfinite(value)
+        }

@@ -50,6 +50,8 @@ class ClippingRow(Part):
     """Of what the policy does: not looked at."""
     low: float
     high: float
+    is_chosen: bool = False
+    """By SLOPE: the strongest cap whose bias does not show."""
 
 
 class Closeup(Part):
@@ -58,6 +60,8 @@ class Closeup(Part):
     policy: str
     n: Count
     estimators: Many[EstimatorRow] = ()
+    model: str = ""
+    """What the model of the process is, and whether it knows what the log knows."""
     effective_sizes: Many[float] = ()
     """Episodes that effectively speak about it after 1, 2, … decisions."""
     still_going: Many[Count] = ()

@@ -18,6 +18,7 @@ FAMILIES = {
     Family.COMBINED: ("both", "s", "worth"),
     Family.VALUES: ("values", "D", "fqe"),
     Family.MARGINAL: ("visits", "^", "own"),
+    Family.MODEL: ("model", "v", "behavior"),
 }
 
 

@@ -1,22 +1,28 @@
 """Every way to look at the one policy that the report is about."""
 
+import math
+
 import numpy as np
 
 from stitchrl.job.reporting.material import Material
 from stitchrl.job.reporting.numbers import estimate
 from stitchrl.ope.base import Estimate as Found
-from stitchrl.ope.clipping import clipped
+from stitchrl.ope.clipping import Clipped, clipped
 from stitchrl.ope.distribution import ReturnDistribution
+from stitchrl.ope.evidence import Evidence
 from stitchrl.ope.per_decision import earned_so_far
+from stitchrl.ope.slope import slope
 from stitchrl.ope.step_weights import StepWeights
 from stitchrl.ope.weights import Weights
 from stitchrl.report.closeup import ClippingRow, Closeup, Distribution, EstimatorRow
+from stitchrl.report.format import percent
 
 WORST = 0.1  # Share of episodes whose mean is CVaR.
 MOST_POINTS = 200  # Of a distribution function.
-CAPS = (1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
+CAPS = (1.0, 2.0, 5.0, 10.0, 30.0, 100.0, math.inf)
+KINDS = {"networks": "an ensemble of networks", "linear-Gaussian": "linear and Gaussian,"}
 ORDER = ["IS", "PDIS", "CWPDIS", "WIS", "RIS-WIS", "DR", "WDR", "MAGIC"]
-ORDER += ["FQE", "pooled FQE", "DRL"]
+ORDER += ["FQE", "pooled FQE", "DRL", "model"]
 
 
 def closeup(material: Material) -> Closeup | None:
@@ -31,8 +37,9 @@ def closeup(material: Material) -> Closeup | None:
     found = sorted(evidence.estimates, key=lambda one: ORDER.index(one.name))
     rows = [_row(one) for one in found]
     ratios = material.ratios(request)
+    model = _model(material, evidence)
     if ratios is None:
-        return Closeup(policy=name, n=evidence.groups, estimators=rows)
+        return Closeup(policy=name, n=evidence.groups, estimators=rows, model=model)
     dataset, discount = material.dataset, material.results.discount
     weights, steps = Weights.of(dataset, ratios), StepWeights.of(dataset, ratios)
     as_logged = StepWeights.of(dataset, np.zeros(dataset.size))
@@ -42,6 +49,7 @@ def closeup(material: Material) -> Closeup | None:
         policy=name,
         n=evidence.groups,
         estimators=rows,
+        model=model,
         effective_sizes=steps.effective_sizes.tolist(),
         still_going=[int((lengths > t).sum()) for t in range(lengths.max())],
         earned=earned.tolist(),
@@ -54,6 +62,30 @@ def closeup(material: Material) -> Closeup | None:
 def _row(found: Found) -> EstimatorRow:
     number = estimate(found.value, found.interval, found.groups)
     return EstimatorRow(estimator=found.name, family=found.family, estimate=number)
+
+
+def _model(material: Material, evidence: Evidence) -> str:
+    """Empty where there is none."""
+    model, say = evidence.model, material.amounts
+    if model is None:
+        return ""
+    members = ""
+    if len(model.members) > 1:
+        low, high = min(model.members), max(model.members)
+        members = f", of which the single ones say {say.value(low)} to {say.value(high)}"
+    said = (
+        f"The model is {KINDS[model.kind]} fitted to the log, in which the policy is played"
+        f"{members}. Of {material.behavior} it says {say.value(model.present)}, for "
+        f"{say.value(evidence.behavior.value)} in the log."
+    )
+    if model.outside_share > 0:
+        said += (
+            f" {percent(model.outside_share, 1)} of the steps played left the range of "
+            "what was logged and were held at its edge."
+        )
+    if model.endless_share > 0:
+        said += f" {percent(model.endless_share, 1)} of the episodes played had no end."
+    return said if model.is_heard else f"{said} It has no vote on whether methods agree."
 
 
 def _distribution(material: Material, weights: Weights) -> Distribution | None:
@@ -84,19 +116,23 @@ def _distribution(material: Material, weights: Weights) -> Distribution | None:
 def _clipping(material: Material, weights: Weights) -> list[ClippingRow]:
     """Caps up to the first that clips nothing."""
     certification = material.results.judge.certification
-    rows = []
+    every: list[Clipped] = []
     for cap in CAPS:
-        found = clipped(weights, certification.returns, certification.bounds, cap=cap)
-        rows.append(
-            ClippingRow(
-                cap=found.cap,
-                value=None if np.isnan(found.value) else found.value,
-                clipped_share=found.clipped_share,
-                lost=found.lost,
-                low=found.low,
-                high=found.high,
-            )
-        )
-        if found.clipped_share == 0:
+        every.append(clipped(weights, certification.returns, certification.bounds, cap=cap))
+        if every[-1].clipped_share == 0:
             break
-    return rows
+    taken = None
+    if weights.effective_size > 0:
+        taken = slope([one.value for one in every], [one.deviation for one in every])
+    return [
+        ClippingRow(
+            cap=found.cap,
+            value=None if np.isnan(found.value) else found.value,
+            clipped_share=found.clipped_share,
+            lost=found.lost,
+            low=found.low,
+            high=found.high,
+            is_chosen=number == taken,
+        )
+        for number, found in enumerate(every)
+    ]
