@@ -8,12 +8,14 @@ import numpy as np
 from stitchrl.algorithms import is_control
 from stitchrl.candidates import Candidate, as_exported
 from stitchrl.dataset import Dataset
+from stitchrl.diagnosis import Diagnosis
 from stitchrl.evaluation.judge import rank
 from stitchrl.evaluation.requests import Request
 from stitchrl.experience import Experience
 from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.fit import Fitted, fit
 from stitchrl.job.clock import Tell
+from stitchrl.job.diagnoses import diagnoses_of
 from stitchrl.normalizer import Normalizer
 from stitchrl.plan import Plan, members
 from stitchrl.probing import make_probe
@@ -32,6 +34,7 @@ class Trained(NamedTuple):
     candidates: list[Candidate]  # Best of the seeds of each, best first; controls too.
     ranking: dict[str, float]  # As of `evaluation.judge.rank`, on the selection split.
     discount: float  # With which it counts.
+    diagnoses: dict[int, Diagnosis]  # By member number; of those that have curves of Q.
 
 
 def parts_of(plan: Plan, dataset: Dataset) -> Splits:
@@ -101,7 +104,12 @@ def train_all(
     ordered = sorted(best.values(), key=lambda pair: -pair[0])
     ranking = {candidate.name: value for value, candidate in ordered}
     return Trained(
-        splits, fitted, [candidate for _, candidate in ordered], ranking, discount
+        splits=splits,
+        fitted=fitted,
+        candidates=[candidate for _, candidate in ordered],
+        ranking=ranking,
+        discount=discount,
+        diagnoses=diagnoses_of(fitted, splits.train, reward),
     )
 
 
