@@ -6,7 +6,7 @@ import pytest
 from stitchrl.diagnosis import Ailment, Attainable, Curves, diagnose
 
 STEPS = np.arange(1, 101) * 100
-SEEN = Attainable(highest=12.0, usual=10.0, error=0.1, variance=4.0)
+SEEN = Attainable(highest=12.0, usual=10.0, mean=6.0, variance=4.0)
 SHARE = np.linspace(0, 1, 100)
 RISING = 8 * (1 - np.exp(-5 * SHARE))
 SHAPES = {
@@ -64,6 +64,35 @@ def test_values_beyond_all_returns():
     assert diagnose(own._replace(policy=RISING + 3), SEEN).ailment is Ailment.NONE
 
 
+def test_a_penalty_that_lifts_logged_values_is_to_be_lowered():
+    lifted = Curves(STEPS, RISING + 6, gap=RISING)
+    found = diagnose(lifted, SEEN)
+    assert found.ailment is Ailment.OVERESTIMATION and "Lower the cons" in found.remedy
+    own = Curves(STEPS, RISING, policy=RISING + 6, gap=RISING)
+    assert "Raise the conserv" in diagnose(own, SEEN).remedy
+
+
+def test_what_regression_misses_is_no_overestimate():
+    for policy, ailment in ((4.15, Ailment.NONE), (4.3, Ailment.OVERESTIMATION)):
+        own = Curves(STEPS, RISING, policy=RISING - RISING[-1] + 8 + policy)
+        assert diagnose(own, SEEN).ailment is ailment  # 12.15 and 12.3; 2 % of 12 is .24.
+
+
+def test_a_way_down_to_right_values_is_no_peak():
+    """Networks begin at 0; where rewards are negative, values fall to what is true."""
+    costs = Attainable(highest=-1.0, usual=-2.0, mean=-12.0, variance=4.0)
+    falling = np.where(SHARE < 0.1, 20 * SHARE, 2 - 12 * (SHARE - 0.1))
+    curves = Curves(STEPS, falling)
+    assert diagnose(curves, costs).ailment is Ailment.NONE  # Above what was logged.
+    assert diagnose(curves, costs._replace(mean=-np.inf)).ailment is Ailment.NONE
+    assert diagnose(curves, costs._replace(mean=-5.0)).ailment is Ailment.OVERFITTING
+    from_the_start = Curves(STEPS, -12 * SHARE)
+    seen = costs._replace(mean=-5.0)
+    assert diagnose(from_the_start, seen).ailment is Ailment.NONE
+    barely = np.where(SHARE < 0.1, 2 * SHARE, 0.2 - 12 * (SHARE - 0.1))
+    assert diagnose(Curves(STEPS, barely), seen).ailment is Ailment.NONE
+
+
 def test_a_wider_network_tells_underfitting():
     """Error settled at 2, half of the variance; a wider one gets to 1 in the same time."""
     error = 2 + 3 * np.exp(-20 * SHARE)
@@ -84,6 +113,9 @@ def test_features_that_collapse():
     assert diagnose(alike, SEEN).ailment is Ailment.COLLAPSE
     flat = Curves(STEPS, RISING, rank=np.linspace(60, 20, 100))
     assert "fallen to 33%" in diagnose(flat, SEEN).sentence
+    learned = flat._replace(error=2 - SHARE)
+    assert diagnose(learned, SEEN).ailment is Ailment.NONE  # Few directions are enough.
+    assert diagnose(flat._replace(error=1 + 2 * SHARE), SEEN).ailment is Ailment.COLLAPSE
 
 
 def test_short_curves_are_refused():

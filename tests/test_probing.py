@@ -10,12 +10,22 @@ import pytest
 from stitchrl.algorithms.bc import BC
 from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.algorithms.iql import IQL
+from stitchrl.algorithms.td3 import TD3
 from stitchrl.experience import Experience, Transition, take
 from stitchrl.networks import MLP, ActionTable, Critic, Critics, Linear
 from stitchrl.normalizer import Normalizer
 from stitchrl.policies import Categorical, Deterministic, Greedy
-from stitchrl.population import for_each_member, stack
-from stitchrl.probing import Probe, held_out_batch, make_probe, measure, value_of
+from stitchrl.population import for_each_member, member, stack
+from stitchrl.probing import (
+    RANK_ROWS,
+    Probe,
+    effective_rank,
+    held_out_batch,
+    make_probe,
+    measure,
+    singular_values,
+    value_of,
+)
 from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Masked
 from stitchrl.testing import small_log
@@ -156,7 +166,12 @@ def test_what_is_measured(probe: Probe):
     state = start(iql, Experience.of(small_log("discrete")), KEY).state
     metrics = measure((iql, state), probe)
     losses = {name for name in metrics if name.startswith("held_out/")}
-    assert metrics.keys() - losses == {"q/logged", "q/policy", "own_estimate"}
+    assert metrics.keys() - losses == {
+        "q/logged",
+        "q/policy",
+        "q/rank",
+        "own_estimate",
+    }
     critics, policy, batch = state.critics.network, state.actor.network, probe.batch
     loss, _ = iql.critic_loss(critics, state.value.network, batch)
     assert metrics["held_out/critics/loss"] == pytest.approx(float(loss), rel=1e-5)
@@ -168,6 +183,60 @@ def test_what_is_measured(probe: Probe):
         log_prob = jax.vmap(jax.vmap(policy.log_prob, (None, 0)), (0, None))
         share = np.exp(log_prob(place, jnp.arange(4)))
         assert metrics[name] == pytest.approx((share * q).sum(axis=1).mean(), rel=1e-5)
+
+
+def with_values(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """A matrix with these singular values."""
+    rng = np.random.default_rng(0)
+    left, _ = np.linalg.qr(rng.standard_normal((rows, len(values))))
+    right, _ = np.linalg.qr(rng.standard_normal((columns, len(values))))
+    return ((left * values) @ right.T).astype(np.float32)
+
+
+@pytest.mark.parametrize("rows, columns", [(128, 256), (128, 40), (5, 7), (3, 1), (1, 1)])
+def test_singular_values_are_those_of_the_matrix(rows: int, columns: int):
+    values = np.geomspace(100, 1e-3, min(rows, columns))
+    found = jax.jit(singular_values)(jnp.asarray(with_values(values, rows, columns)))
+    np.testing.assert_allclose(found, values, rtol=1e-4, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "values, rank",
+    [
+        ([50.0, 30.0, 18.8, 0.9, 0.3], 4),  # 98.8 % with three, 99.7 % with four.
+        ([50.0, 30.0, 19.2, 0.5, 0.3], 3),  # 99.2 % with three.
+        ([1.0] * 200, 198),
+        ([7.0], 1),
+        ([0.0, 0.0], 1),
+    ],
+)
+def test_the_rank_is_how_many_values_make_99_percent(values: list[float], rank: int):
+    matrix = with_values(np.array(values), 256, 200)
+    assert effective_rank(jnp.asarray(matrix)) == rank
+    assert effective_rank(jnp.asarray(1e-3 * matrix)) == rank
+
+
+@pytest.mark.parametrize(
+    "kind, algorithm", [("discrete", IQL(**TINY)), ("continuous", TD3())]
+)
+def test_the_rank_is_of_the_last_hidden_layer(kind: str, algorithm: Any):
+    """On average over critics; of the logged actions where these are inputs."""
+    log = small_log(kind)
+    probe = make_probe(log, Normalizer.identity(log.observation.shape[1]), seed=1)
+    state = start(algorithm, Experience.of(log), KEY).state
+    seen = probe.batch.observation[:RANK_ROWS]
+    if kind == "continuous":
+        seen = jnp.concatenate([seen, probe.batch.action[:RANK_ROWS]], axis=1)
+    ranks = []
+    for index in range(2):
+        mlp = member(state.critics.network.members.mlp, index)
+        x = np.asarray(seen, np.float64)
+        for layer in mlp.layers[:-1]:
+            x = np.maximum(x @ np.asarray(layer.weight) + np.asarray(layer.bias), 0)
+        share = np.cumsum(values := np.linalg.svd(x, compute_uv=False)) / values.sum()
+        ranks.append(1 + (share < 0.99).sum())
+    assert measure((algorithm, state), probe)["q/rank"] == np.mean(ranks)
+    assert min(ranks) > 1
 
 
 def test_without_critics_there_is_nothing_to_promise(probe: Probe):

@@ -75,12 +75,15 @@ class MLP:
         bias = first.bias + value * first.weight[-1]
         return MLP((Linear(first.weight[:-1], bias), *others), self.norms)
 
-    def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "outputs"]:
-        *hidden, last = self.layers
-        for index, layer in enumerate(hidden):
+    def last_hidden(self, x: Float[Array, "inputs"]) -> Float[Array, "features"]:
+        """What the last layer sees."""
+        for index, layer in enumerate(self.layers[:-1]):
             x = jax.nn.relu(layer(x))
             x = self.norms[index](x) if self.norms else x
-        return last(x)
+        return x
+
+    def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "outputs"]:
+        return self.layers[-1](self.last_hidden(x))
 
 
 @pytree
@@ -113,6 +116,9 @@ class Critic:
         inputs = spec.observation + spec.action.size  # pyright: ignore[reportAttributeAccessIssue]
         return cls(MLP.create(key, (inputs, *hidden, 1), layer_norm=layer_norm))
 
+    def last_hidden(self, observation: Any, action: Any) -> Float[Array, "features"]:
+        return self.mlp.last_hidden(jnp.concatenate([observation, action]))
+
     def __call__(self, observation: Any, action: Any) -> Float[Array, ""]:
         return self.mlp(jnp.concatenate([observation, action]))[0]
 
@@ -133,6 +139,11 @@ class ActionTable:
     def unmasked(self, observation: Any) -> Float[Array, "actions"]:
         """The numbers of all actions, forbidden ones too: always finite."""
         return self.mlp(features(observation))
+
+    def last_hidden(self, observation: Any, action: Any) -> Float[Array, "features"]:
+        """Of the observation alone: actions differ in the last layer only."""
+        del action
+        return self.mlp.last_hidden(features(observation))
 
     def row(self, observation: Any) -> Float[Array, "actions"]:
         return jnp.where(allowed(observation), self.unmasked(observation), -jnp.inf)
@@ -170,6 +181,12 @@ class Critics:
 
     def __call__(self, observation: Any, action: Any) -> Float[Array, "ensemble"]:
         return self.each(lambda critic: critic(observation, action))
+
+    def last_hidden(
+        self, observation: Any, action: Any
+    ) -> Float[Array, "ensemble features"]:
+        """What the last layer of every member sees."""
+        return self.each(lambda critic: critic.last_hidden(observation, action))
 
     def row(self, observation: Any) -> Float[Array, "ensemble actions"]:
         """Of discrete actions: all of them, -inf where forbidden."""

@@ -19,6 +19,10 @@ from stitchrl.train import prepare
 from stitchrl.train import probe as losses_on
 
 PROBE_SIZE = 2048
+RANK_ROWS = 128  # Of the probe, for the rank of features, which cannot be more.
+RANK_CRITICS = 2  # Of an ensemble: the others were made alike.
+SWEEPS = 10  # In each, every pair of rows meets once; after ten, all are orthogonal.
+RANK_REST = 0.01  # δ of Kumar et al.: what share of singular values may be left out.
 
 
 class Probe(NamedTuple):
@@ -70,8 +74,9 @@ def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
 
     `held_out/...`: what training reports, on held-out transitions. Where the algorithm
     learns Q: `q/logged` and `q/policy`, Q at held-out observations for the logged and the
-    policy's actions, and `own_estimate`, the value it promises from held-out starts
-    (discounted, in rewards as learning sees them).
+    policy's actions, `own_estimate`, the value it promises from held-out starts
+    (discounted, in rewards as learning sees them), and `q/rank`, how many directions the
+    last hidden layers of two critics use, on average.
     """
     algorithm, state = member
     metrics = losses_on(algorithm, state, held_out_batch(algorithm, probe), probe.key)
@@ -84,6 +89,9 @@ def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
         observation, key = batch.observation, probe.key
         metrics["q/policy"] = value_of(critics, policy, observation, key).mean()
         metrics["own_estimate"] = value_of(critics, policy, probe.starts, key).mean()
+        some = take(batch, jnp.arange(min(RANK_ROWS, batch.reward.shape[0])))
+        seen = jax.vmap(critics.last_hidden, out_axes=1)(some.observation, some.action)
+        metrics["q/rank"] = jax.vmap(effective_rank)(seen[:RANK_CRITICS]).mean()
     return metrics
 
 
@@ -118,3 +126,44 @@ def value_of(
         return jax.vmap(discrete)(observation)
     size = jax.tree.leaves(observation)[0].shape[0]
     return jax.vmap(continuous)(observation, jax.random.split(key, size))
+
+
+def effective_rank(features: Float[Array, "rows features"]) -> Float[Array, ""]:
+    """srank (Kumar et al. 2020; arXiv:2010.14498): singular values that sum to 99 %."""
+    values = singular_values(features)
+    reached = jnp.cumsum(values) >= (1 - RANK_REST) * values.sum()
+    return 1.0 + (~reached).sum(dtype=jnp.float32)
+
+
+def singular_values(matrix: Float[Array, "rows columns"]) -> Float[Array, "least"]:
+    """The largest first, by turning pairs of rows until all are orthogonal (Hestenes 1958).
+
+    LAPACK's threads and those of JAX wait for each other: on busy cores it took seconds.
+    In float32 the small eigenvalues of a Gram matrix are noise, whose roots add up.
+    """
+    matrix = matrix if matrix.shape[0] < matrix.shape[1] else matrix.T
+    count = matrix.shape[0]
+    padded = jnp.pad(matrix, ((0, count % 2), (0, 0)))
+    half = padded.shape[0] // 2
+    # A tournament: the first stays, the others move on by one seat.
+    seats = jnp.concatenate([jnp.arange(half), jnp.arange(half, 2 * half)[::-1]])
+    moved = jnp.concatenate([seats[:1], jnp.roll(seats[1:], 1)])
+    order = jnp.zeros_like(seats).at[seats].set(moved)
+
+    def rotate(rows: Any, _: Any) -> tuple[Any, None]:
+        left, right = rows[:half], rows[half:]
+        across = (left * right).sum(axis=1)
+        apart = jnp.square(right).sum(axis=1) - jnp.square(left).sum(axis=1)
+        # The smaller root: tan of the angle that makes the two orthogonal.
+        size = jnp.abs(apart) + jnp.sqrt(jnp.square(apart) + 4 * jnp.square(across))
+        sign = jnp.where(apart < 0, -1.0, 1.0)
+        tangent = sign * 2 * across / jnp.maximum(size, 1e-30)
+        cosine = jax.lax.rsqrt(1 + jnp.square(tangent))[:, None]
+        sine = cosine * tangent[:, None]
+        turned = [cosine * left - sine * right, sine * left + cosine * right]
+        return jnp.concatenate(turned)[order], None
+
+    rounds = SWEEPS * (2 * half - 1)
+    rows, _ = jax.lax.scan(rotate, padded, length=rounds)
+    norms = jnp.linalg.norm(rows, axis=1)
+    return jnp.sort(norms, descending=True)[:count]

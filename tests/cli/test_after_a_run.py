@@ -2,11 +2,19 @@
 
 import json
 import shutil
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cli.conftest import SMALL, Finished, call, document
 
+from stitchrl.algorithms.discrete_cql import DiscreteCQL
+from stitchrl.algorithms.double_dqn import DoubleDQN
 from stitchrl.artifacts import save_sealed
+from stitchrl.cli.train import _show
+from stitchrl.diagnosis import Ailment, Diagnosis
+from stitchrl.fit import Fitted
+from stitchrl.plan import MemberPlan
 from stitchrl.problems import icu_sepsis
 from stitchrl.sources import write_table
 
@@ -24,6 +32,7 @@ def test_training_alone_ranks_and_resuming_judges(log, tmp_path):
     said = document(result)
     assert [one["name"] for one in said["ranking"]] == ["bc"]
     assert said["ranking"][0]["members"] == [0] and said["stopped"] == {}
+    assert said["ailments"] == {}  # Behavior cloning has no Q.
     assert not (out / "report.json").exists()
     metrics = (out / "members" / "000" / "metrics.jsonl").read_bytes()
     result = call("resume", out, "--json")
@@ -123,3 +132,27 @@ def test_another_log_under_the_same_name_is_refused(finished: Finished, copied, 
     result = call("evaluate", copied)
     assert result.exit_code == 3
     assert "is not the one that" in result.stderr
+
+
+def test_training_tells_what_ails_a_member(capsys, tmp_path):
+    """But not that a control overestimates: it is here to do so."""
+    ill = Diagnosis(Ailment.OVERFITTING, 500, {}, "It peaked.")
+    plans = [
+        MemberPlan(number, "name", algorithm, 0, {})
+        for number, algorithm in enumerate([DiscreteCQL(), DoubleDQN(), DiscreteCQL()])
+    ]
+    well = Diagnosis(Ailment.NONE, 900, {}, "Nothing ails this run.")
+    trained: Any = SimpleNamespace(
+        fitted=[Fitted(plan, None, [], None, 1.0, 900) for plan in plans],
+        diagnoses={0: ill, 1: ill, 2: well},
+        candidates=[],
+        ranking={},
+    )
+    _show(trained, tmp_path, as_json=True)
+    said = json.loads(capsys.readouterr().out)["ailments"]
+    assert said.keys() == {"000"}
+    assert said["000"]["ailment"] == "overfitting" and said["000"]["updates"] == 500
+    _show(trained, tmp_path, as_json=False)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "Member 000, overfitting: It peaked. Take the checkpoint at the peak" in shown
+    assert "Member 001" not in shown and "Member 002" not in shown

@@ -27,7 +27,7 @@ from stitchrl.verdict import decide_all, recommend
 TINY = {"hidden": [[8, 8]], "batch_size": [32]}
 
 
-def _run(dataset: Dataset, **choices) -> Results:
+def run(dataset: Dataset, **choices) -> Results:
     """A finished run; its directory is gone, which a report does not need."""
     short = {"updates": 20, "chunk": 5, "fqe_updates": 20}
     plan = Plan(log="log.parquet", **(short | choices))
@@ -41,7 +41,7 @@ def _run(dataset: Dataset, **choices) -> Results:
 @cache
 def icu() -> Results:
     """600 simulated patients: planned and learned policies, a control, uniform; truth."""
-    return _run(
+    return run(
         icu_sepsis.load().simulate(600, seed=2),
         title="Sepsis",
         outcome="Probability of survival",
@@ -56,7 +56,7 @@ def icu() -> Results:
 @cache
 def few() -> Results:
     """16 patients and one planned policy: three patients to certify with."""
-    return _run(icu_sepsis.load().simulate(16, seed=1), algorithms={})
+    return run(icu_sepsis.load().simulate(16, seed=1), algorithms={})
 
 
 @cache
@@ -76,7 +76,7 @@ def external() -> Results:
         terminated=np.ones(400, bool),
         truncated=np.zeros(400, bool),
     )
-    return _run(dataset, algorithms={}, tabular=False, policies=("uniform",))
+    return run(dataset, algorithms={}, tabular=False, policies=("uniform",))
 
 
 @cache

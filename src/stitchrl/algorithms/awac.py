@@ -48,6 +48,7 @@ class AWAC:
     actions: ClassVar = (Continuous, Discrete)
     is_stochastic: ClassVar = True  # Each row of a batch draws actions of its own.
     needs: ClassVar = ("rewards",)
+    has_squared_errors: ClassVar = True
     choices: ClassVar = {"next_action": ("policy", "logged"), "weights": ("exp", "softmax")}
 
     next_action: str = "policy"

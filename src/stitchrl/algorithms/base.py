@@ -41,7 +41,10 @@ class Algorithm(Trainable[State], Protocol[State]):
     A class may say, in class variables: `is_control` (it is here to fail, never to be
     deployed), `is_stochastic` (rows of a batch draw noise of their own), `needs` (of a log:
     "rewards" that differ, "returns" of whole episodes, "next_action" somewhere),
-    `shares_of_run` and `prepared_by`.
+    `shares_of_run` and `prepared_by`. What a diagnosis needs: `is_conservative` (it keeps
+    values, or the policy, near what was logged by a penalty), `has_squared_errors`
+    (`critics/loss` is the squared TD error, summed over critics) and
+    `has_entropy_in_values` (Q is more than a sum of rewards).
     """
 
     actions: ClassVar[tuple[type, ...]]  # The kinds of action space it can use.

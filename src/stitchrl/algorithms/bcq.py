@@ -47,6 +47,7 @@ class BCQ:
     actions: ClassVar = (Continuous,)
     needs: ClassVar = ("rewards",)
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
+    has_squared_errors: ClassVar = True
 
     largest_step: float = 0.05  # Φ: by how much the perturbation moves an action at most.
     minimum_share: float = 0.75  # λ, Eq. 13: of the smaller critic in the target.

@@ -48,6 +48,8 @@ class BRAC:
 
     actions: ClassVar = (Continuous, Discrete)
     needs: ClassVar = ("rewards",)
+    is_conservative: ClassVar = True
+    has_squared_errors: ClassVar = True
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
     choices: ClassVar = {
         "divergence": ("forward_kl", "reverse_kl"),

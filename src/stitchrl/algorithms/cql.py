@@ -49,6 +49,8 @@ class CQL(SAC):
 
     actions: ClassVar = (Continuous,)
     is_control: ClassVar = False
+    is_conservative: ClassVar = True
+    has_entropy_in_values: ClassVar = False
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
     choices: ClassVar = {"form": FORMS}
     shares_of_run: ClassVar = {"cloning_updates": 40 / 3_000}  # Of a run that is shorter.

@@ -40,6 +40,7 @@ class DDPG:
     actions: ClassVar = (Continuous,)
     needs: ClassVar = ("rewards",)
     is_control: ClassVar = True
+    has_squared_errors: ClassVar = True
 
     discount: float = 0.99  # γ
     target_rate: float = 0.005

@@ -42,6 +42,7 @@ class DiscreteCQL(DoubleDQN):
     """
 
     is_control: ClassVar = False
+    is_conservative: ClassVar = True
     choices: ClassVar = {"form": FORMS}
 
     form: str = "entropy"  # Eq. 4, log Σ exp Q; or "uniform": Eq. 2, the mean of Q.

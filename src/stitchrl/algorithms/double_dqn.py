@@ -36,6 +36,7 @@ class DoubleDQN:
     actions: ClassVar = (Discrete,)
     needs: ClassVar = ("rewards",)
     is_control: ClassVar = True
+    has_squared_errors: ClassVar = True
 
     discount: float = 0.99  # γ
     target_rate: float = 0.005

@@ -38,6 +38,7 @@ class InSample:
     """Networks, sampling and update; the error of V and the actor's loss are left open."""
 
     has_normed_value: ClassVar = False  # Layer norm in V.
+    has_squared_errors: ClassVar = True
 
     discount: float = 0.99  # γ
     target_rate: float = 0.005  # Polyak step of the target critics.

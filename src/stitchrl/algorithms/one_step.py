@@ -55,6 +55,7 @@ class OneStep:
     actions: ClassVar = (Continuous, Discrete)
     is_stochastic: ClassVar = True  # Each row of a batch draws actions of its own.
     needs: ClassVar = ("rewards", "next_action")
+    has_squared_errors: ClassVar = True
     choices: ClassVar = {"operator": ("reverse_kl", "exponential", "easy_bcq")}
 
     operator: str = "reverse_kl"

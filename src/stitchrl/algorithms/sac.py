@@ -45,6 +45,8 @@ class SAC:
     actions: ClassVar = (Continuous,)
     needs: ClassVar = ("rewards",)
     is_control: ClassVar = True
+    has_squared_errors: ClassVar = True
+    has_entropy_in_values: ClassVar = True
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
 
     initial_temperature: float = 1.0  # η, the authors' α, Eq. 18.

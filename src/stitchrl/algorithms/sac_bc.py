@@ -28,6 +28,7 @@ class SACBC(SAC):
     """
 
     is_control: ClassVar = False
+    has_entropy_in_values: ClassVar = False
 
     clone_weight: float = 0.3  # α, on log-likelihood times mean |Q|.
 

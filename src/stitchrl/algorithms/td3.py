@@ -38,6 +38,7 @@ class TD3:
     actions: ClassVar = (Continuous,)
     needs: ClassVar = ("rewards",)
     is_control: ClassVar = True
+    has_squared_errors: ClassVar = True
     is_stochastic: ClassVar = True  # Each row of a batch gets noise of its own.
     has_layer_norm: ClassVar = False  # In the critics.
 

@@ -29,6 +29,7 @@ class XQL(Extracting):
     """
 
     has_normed_value: ClassVar = True
+    has_squared_errors: ClassVar = False  # Huber.
 
     value_temperature: float = 2.0  # β; by task .55 to 10. In units of returns.
     max_exponent: float = 7.0  # Clip on z = (Q - V) / β; the code's examples also have 5.

@@ -79,7 +79,15 @@ def train(
 
 
 def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
+    from stitchrl.algorithms import is_control
+
+    controls = {one.plan.number for one in trained.fitted if is_control(one.plan.algorithm)}
     stopped = {one.plan.number: one.stopped for one in trained.fitted if one.stopped}
+    ailing = {
+        f"{number:03d}": found
+        for number, found in trained.diagnoses.items()
+        if found.ailment != "none" and number not in controls
+    }
     if as_json:
         ranking = [
             {
@@ -91,7 +99,17 @@ def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
             for candidate in trained.candidates
         ]
         numbered = {f"{number:03d}": reason for number, reason in stopped.items()}
-        print_json({"directory": str(out), "ranking": ranking, "stopped": numbered})
+        ailments = {
+            number: {
+                "ailment": found.ailment,
+                "updates": found.checkpoint,
+                "sentence": found.sentence,
+                "remedy": found.remedy,
+            }
+            for number, found in ailing.items()
+        }
+        said = {"directory": str(out), "ranking": ranking, "stopped": numbered}
+        print_json(said | {"ailments": ailments})
         return
     table = Table(box=box.SIMPLE_HEAD, title="Fitted value on the selection split")
     table.add_column("Policy")
@@ -103,4 +121,6 @@ def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
     results().print(table)
     for number, reason in stopped.items():
         remark(f"Member {number:03d} {reason}")
+    for number, found in ailing.items():
+        remark(f"Member {number}, {found.ailment}: {found.sentence} {found.remedy}")
     remark(f"For the verdict: stitchrl resume {out}")

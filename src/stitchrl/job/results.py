@@ -1,12 +1,13 @@
 """Everything a finished run knows: what reports, tables and bundles are made from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stitchrl.candidates import Candidate
 from stitchrl.dataset import Dataset
+from stitchrl.diagnosis import Diagnosis
 from stitchrl.evaluation.judge import Judge
 from stitchrl.evaluation.requests import Request
 from stitchrl.findings import Finding
@@ -53,6 +54,7 @@ class Results:
     certification_uses: int = 1
     date: str = ""
     truth: Truth | None = None
+    diagnoses: Mapping[int, Diagnosis] = field(default_factory=dict)  # As of `Trained`.
 
     @property
     def certification(self) -> Dataset:

@@ -162,6 +162,7 @@ def judge_all(ready: Checked, trained: Trained | None) -> Results:
         machine={},
         phases={},
         commands=(),
+        diagnoses=trained.diagnoses if trained else {},
     )
 
 

@@ -8,12 +8,14 @@ import numpy as np
 from stitchrl.algorithms import is_control
 from stitchrl.candidates import Candidate, as_exported
 from stitchrl.dataset import Dataset
+from stitchrl.diagnosis import Diagnosis
 from stitchrl.evaluation.ranking import Ranking
 from stitchrl.evaluation.requests import Request
 from stitchrl.experience import Experience
 from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.fit import Fitted, fit
 from stitchrl.job.clock import Tell
+from stitchrl.job.diagnoses import diagnoses_of
 from stitchrl.normalizer import Normalizer
 from stitchrl.plan import Plan, members
 from stitchrl.probing import make_probe
@@ -33,6 +35,7 @@ class Trained(NamedTuple):
     ranking: dict[str, float]  # Their values on the selection split.
     ranked_on: Ranking  # Where these come from.
     set_aside: int  # Policies that weights ranked too low for FQE (`plan.keep`).
+    diagnoses: dict[int, Diagnosis]  # By member number; of those that have curves of Q.
 
 
 def parts_of(plan: Plan, dataset: Dataset) -> Splits:
@@ -99,12 +102,13 @@ def train_all(
             best[candidate.name] = (value, candidate)
     ordered = sorted(best.values(), key=lambda pair: -pair[0])
     return Trained(
-        splits,
-        fitted,
-        [candidate for _, candidate in ordered],
-        {candidate.name: value for value, candidate in ordered},
-        ranking,
+        splits=splits,
+        fitted=fitted,
+        candidates=[candidate for _, candidate in ordered],
+        ranking={candidate.name: value for value, candidate in ordered},
+        ranked_on=ranking,
         set_aside=len(every) - len(kept),
+        diagnoses=diagnoses_of(fitted, splits.train, reward),
     )
 
 

@@ -42,6 +42,7 @@ from stitchrl.report.numbers import (
 from stitchrl.report.training import (
     AlgorithmTraining,
     Curve,
+    Diagnosis,
     HyperParameter,
     Member,
     TrainingSection,
@@ -72,6 +73,7 @@ __all__ = [
     "DataSection",
     "Decide",
     "Decision",
+    "Diagnosis",
     "Disagreement",
     "Estimand",
     "Estimate",

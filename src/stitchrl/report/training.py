@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from stitchrl.diagnosis import Ailment
 from stitchrl.report.numbers import Count, Estimate, Many, Part, Sample
 
 
@@ -26,6 +27,18 @@ class Curve(Part):
         return self
 
 
+class Diagnosis(Part):
+    """What the curves of one seed say of its training."""
+
+    ailment: Ailment
+    updates: Count
+    """After which to take it: near the peak of one that overfits, else all of them."""
+    sentence: str
+    remedy: str
+    options: str = ""
+    """Of the command line: with them, training ends there. Empty if it did."""
+
+
 class Member(Part):
     """One seed of one algorithm."""
 
@@ -33,6 +46,8 @@ class Member(Part):
     curves: Many[Curve] = ()
     stopped: str | None = None
     """Why and at which update it was stopped; null if it ended as planned."""
+    diagnosis: Diagnosis | None = None
+    """Null where there is no Q, or where curves are too short or not finite."""
 
 
 class Worth(Part):
@@ -67,6 +82,8 @@ class AlgorithmTraining(Part):
     """Summed over seeds."""
     hyperparameters: Many[HyperParameter] = ()
     note: str = ""
+    caution: str = ""
+    """How far the diagnoses of its seeds go."""
 
 
 class TrainingSection(Part):

@@ -7,8 +7,10 @@ import numpy as np
 
 from stitchrl.algorithms import is_control
 from stitchrl.candidates import Candidate
+from stitchrl.diagnosis import Ailment
 from stitchrl.fit import Fitted
-from stitchrl.job.reporting.labels import member_label
+from stitchrl.job.diagnoses import options_until
+from stitchrl.job.reporting.labels import member_label, typeset
 from stitchrl.job.reporting.material import Material
 from stitchrl.job.reporting.worth import beliefs, said_worth, worth_of
 from stitchrl.plan import run_lengths
@@ -16,6 +18,7 @@ from stitchrl.presets import Preset, presets_of
 from stitchrl.report.schema import (
     AlgorithmTraining,
     Curve,
+    Diagnosis,
     HyperParameter,
     Member,
     TrainingSection,
@@ -23,6 +26,7 @@ from stitchrl.report.schema import (
 from stitchrl.value_iteration import TabularPolicy
 
 MOST_POINTS = 60
+CAUTION = "Of methods that are not conservative these curves are only a warning."
 
 
 def training_section(material: Material) -> TrainingSection | None:
@@ -48,11 +52,12 @@ def _algorithm(material: Material, label: str, fitted: list[Fitted]) -> Algorith
     algorithm = fitted[0].plan.algorithm
     candidate = material.candidates.get(label)
     seconds, rate = _speed(material, fitted)
+    members = [_member(material, one) for one in fitted]
     return AlgorithmTraining(
         name=member_label(fitted[0].plan),
         role="control" if is_control(algorithm) else "candidate",
         policies=[] if candidate is None else policies_of(material, candidate),
-        members=[_member(material, one) for one in fitted],
+        members=members,
         worth=None if candidate is None else worth_of(material, candidate),
         updates=max(_updates(one) for one in fitted),
         seconds=seconds,
@@ -63,6 +68,7 @@ def _algorithm(material: Material, label: str, fitted: list[Fitted]) -> Algorith
                 None, (_chosen(material, fitted, candidate), _source(material, fitted[0]))
             )
         ),
+        caution=_caution(algorithm, members),
     )
 
 
@@ -109,7 +115,34 @@ def _member(material: Material, fitted: Fitted) -> Member:
                 values=[_moved(points[i][1], factor, offset) for i in kept],
             )
         )
-    return Member(seed=fitted.plan.seed, curves=curves, stopped=fitted.stopped)
+    return Member(
+        seed=fitted.plan.seed,
+        curves=curves,
+        stopped=fitted.stopped,
+        diagnosis=_diagnosis(material, fitted),
+    )
+
+
+def _diagnosis(material: Material, fitted: Fitted) -> Diagnosis | None:
+    found = material.results.diagnoses.get(fitted.plan.number)
+    if found is None:
+        return None
+    is_whole = found.checkpoint >= _updates(fitted)
+    return Diagnosis(
+        ailment=found.ailment,
+        updates=found.checkpoint,
+        sentence=typeset(found.sentence),
+        remedy=found.remedy,
+        options="" if is_whole else options_until(fitted.plan, found.checkpoint),
+    )
+
+
+def _caution(algorithm: Any, members: list[Member]) -> str:
+    """The argument from curves is about conservative methods; a sum of rewards is not."""
+    found = {member.diagnosis.ailment for member in members if member.diagnosis}
+    is_argued = found - {Ailment.NONE, Ailment.OVERESTIMATION}
+    is_conservative = getattr(algorithm, "is_conservative", False)
+    return CAUTION if is_argued and not is_conservative else ""
 
 
 def _kind(name: str) -> Any:
