@@ -6,15 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from stitchrl.algorithms import ALGORITHMS, USUAL
+from stitchrl.grids import typed_grid
 from stitchrl.limits import LIMITS
-from stitchrl.plan import (
-    MemberPlan,
-    Plan,
-    combinations,
-    members,
-    parse_option,
-    typed_grid,
-)
+from stitchrl.plan import MemberPlan, Plan, members
 from stitchrl.spaces import Continuous, Discrete, Spec
 
 DISCRETE, CONTINUOUS = Spec(3, Discrete(4)), Spec(3, Continuous(2))
@@ -101,11 +95,6 @@ def test_words_tell_members_apart():
     found = resolved(DISCRETE, algorithms={"crr": {"weights": ["exp", "binary"]}}, seeds=1)
     assert [one.algorithm.weights for one in found] == ["exp", "binary"]
     assert [one.label for one in found] == ["crr (weights exp)", "crr (weights binary)"]
-
-
-def test_the_last_field_of_a_grid_varies_fastest():
-    points = [*combinations({"a": [1, 2], "b": [3, 4]})]
-    assert [tuple(point.values()) for point in points] == [(1, 3), (1, 4), (2, 3), (2, 4)]
 
 
 def test_every_default_is_possible_and_every_limit_is_of_some_field():
@@ -195,31 +184,3 @@ def test_what_cannot_be_planned_is_refused_with_the_way_out(changes, said):
 def test_a_field_that_no_plan_has_is_refused():
     with pytest.raises(ValidationError, match="expectile"):
         plan(expectile=0.7)
-
-
-@pytest.mark.parametrize(
-    "text, read",
-    [
-        ("iql.expectile=.7,.9", ("iql", "expectile", [0.7, 0.9])),
-        ("iql.hidden=64x64", ("iql", "hidden", [[64, 64]])),
-        ("cql.batch_size=256", ("cql", "batch_size", [256])),
-        ("iql.extraction=awr, ac_bc", ("iql", "extraction", ["awr", "ac_bc"])),
-        ("cql.form=entropy,uniform", ("cql", "form", ["entropy", "uniform"])),
-        ("cql.lagrange=TRUE", ("cql", "lagrange", [True])),
-        ("brac.form=constraint", ("brac", "form", ["constraint"])),
-        ("crr.weights=exp,binary", ("crr", "weights", ["exp", "binary"])),
-    ],
-)
-def test_options_are_read(text, read):
-    assert parse_option(text) == read
-
-
-@pytest.mark.parametrize("text", ["iql", "iql.expectile", "expectile=.7", "iql.expectile="])
-def test_options_of_another_form_are_refused(text):
-    with pytest.raises(ValueError, match="must look like iql.expectile=.7,.9"):
-        parse_option(text)
-
-
-def test_a_value_of_no_known_form_is_refused():
-    with pytest.raises(ValueError, match="'64x' in option 'iql.hidden=64x'"):
-        parse_option("iql.hidden=64x")

@@ -3,7 +3,8 @@
 import pytest
 
 from stitchrl.algorithms import ALGORITHMS
-from stitchrl.plan import Plan, members, typed_grid
+from stitchrl.grids import typed_grid
+from stitchrl.plan import Plan, members
 from stitchrl.presets import chosen, families, presets_of
 from stitchrl.rewards import parsed
 from stitchrl.spaces import Continuous, Discrete, Spec

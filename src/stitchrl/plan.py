@@ -1,25 +1,18 @@
 """What a run will do: resolved before anything is trained, and written beside results."""
 
 import dataclasses
-from collections.abc import Collection, Iterator
-from itertools import product
-from typing import Any, Literal, NamedTuple, get_origin
+from collections.abc import Collection
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from stitchrl.algorithms import USUAL, find
-from stitchrl.findings import perhaps
-from stitchrl.limits import impossible
+from stitchrl.grids import Grid, Option, points, require_draws, typed_grid
 from stitchrl.needs import NEEDS, require_met, served
 from stitchrl.presets import Preset, chosen
 from stitchrl.rewards import parsed
 from stitchrl.sampling import Sampling
 from stitchrl.spaces import Spec
-from stitchrl.tree import is_static, require_choice
-
-Number = bool | int | float
-Option = Number | str | list[int]
-Grid = dict[str, list[Option]]
 
 MIXTURE_SHARES = (0.1, 0.2, 0.3, 0.5)
 
@@ -37,6 +30,7 @@ class Plan(BaseModel):
     behavior_name: str = "Present behavior"  # Who made the log.
     truth: Literal["icu_sepsis"] | None = None  # The known process that made the log.
     algorithms: dict[str, Grid] | None = None  # Name -> grid; None: usual ones, {}: none.
+    draws: int | None = Field(default=None, ge=1)  # Points drawn of each grid; None: all.
     preset: str | None = None  # A family of published hyper-parameters: see `presets`.
     tabular: bool = True  # Value iteration, where observations have discrete ids.
     policies: tuple[str, ...] = ()  # External ones: "uniform", "column", a bundle's path.
@@ -84,8 +78,9 @@ class Plan(BaseModel):
             name: typed_grid(name, grid, find(name, spec.action))
             for name, grid in wanted.items()
         }
-        for name in grids:
+        for name, grid in grids.items():
             require_met(name, spec, met)
+            require_draws(name, grid, self.draws)
         found = {} if self.preset is None else chosen(self.preset, [*grids])
         for name, preset in found.items():
             published = {key: [value] for key, value in preset.hyperparameters.items()}
@@ -137,13 +132,14 @@ class MemberPlan(NamedTuple):
 
 
 def members(plan: Plan, spec: Spec) -> list[MemberPlan]:
-    """Every combination of algorithm, hyper-parameters and seed of a resolved plan."""
+    """Every algorithm, point of its grid and seed of a resolved plan."""
     assert plan.algorithms is not None
     found: list[MemberPlan] = []
     for name, grid in plan.algorithms.items():
         cls = find(name, spec.action)
-        varied = tuple(key for key, choices in grid.items() if len(choices) > 1)
-        for options in combinations(grid):
+        every = points(name, grid, draws=plan.draws, seed=plan.seed)
+        varied = tuple(key for key in grid if len({str(one[key]) for one in every}) > 1)
+        for options in every:
             values: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in options.items()
@@ -168,81 +164,3 @@ def run_lengths(cls: type, updates: int) -> dict[str, float]:
     for key, share in getattr(cls, "shares_of_run", {}).items():
         found[key] = min(share * updates, getattr(cls, key))
     return found
-
-
-def combinations(grid: Grid) -> Iterator[dict[str, Option]]:
-    """Each point of a grid, the last field varying fastest."""
-    for values in product(*grid.values()):
-        yield dict(zip(grid, values))
-
-
-def typed_grid(name: str, grid: Grid, cls: type) -> Grid:
-    """The grid with 3 as 3.0 where a float is meant, and 64 as [64] where sizes are.
-
-    Raises `ValueError` for a field that does not exist, or a value of the wrong type or
-    beyond what it can be.
-    """
-    types = {field.name: field.type for field in dataclasses.fields(cls)}
-    choices = getattr(cls, "choices", {})
-    for key, values in grid.items():
-        if key not in types:
-            raise ValueError(
-                f"'{name}' has no hyper-parameter '{key}'. {perhaps(key, types)}"
-                f"It has: {', '.join(types)}."
-            )
-        for value in values:
-            if key in choices:
-                require_choice(f"{name}.{key}", value, choices[key])
-                continue
-            if types[key] is float and isinstance(value, (bool, list, str)):
-                raise ValueError(f"'{name}.{key}' is a number, but got {value!r}.")
-            if is_static(types[key]) and isinstance(value, (float, str)):
-                raise ValueError(f"'{name}.{key}' must be {types[key]}, but got {value!r}.")
-            if (wrong := impossible(key, value)) is not None:
-                raise ValueError(f"'{name}.{key}' {wrong}")
-    return {key: [_typed(v, types[key]) for v in values] for key, values in grid.items()}
-
-
-def _typed(value: Option, kind: Any) -> Option:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return value
-    if kind is float:
-        return float(value)
-    return [value] if get_origin(kind) is tuple else value
-
-
-def parse_option(text: str) -> tuple[str, str, list[Option]]:
-    """Read `iql.expectile=.7,.9`, `iql.hidden=64x64` or `cql.form=uniform`.
-
-    Returns the algorithm, the field and its values.
-
-    Raises `ValueError` showing the form expected.
-    """
-    target, equals, values = text.partition("=")
-    name, dot, key = target.strip().partition(".")
-    if not (equals and dot and key and values):
-        raise ValueError(
-            f"An option must look like iql.expectile=.7,.9 or iql.hidden=64x64, "
-            f"but got '{text}'."
-        )
-    return name, key.strip(), [_parse_value(value, text) for value in values.split(",")]
-
-
-def _parse_value(value: str, text: str) -> Option:
-    value = value.strip()
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    for read in (int, float):
-        try:
-            return read(value)
-        except ValueError:
-            continue
-    if value.isidentifier():
-        return value
-    try:
-        return [int(part) for part in value.split("x")]
-    except ValueError:
-        raise ValueError(
-            f"'{value}' in option '{text}' is not a number, true, false, a word, or sizes "
-            "like 64x64."
-        ) from None

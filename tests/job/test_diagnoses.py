@@ -17,6 +17,7 @@ from stitchrl.dataset import Choices, Dataset
 from stitchrl.diagnosis import Ailment, Curves, diagnose
 from stitchrl.experience import Experience
 from stitchrl.fit import Fitted
+from stitchrl.grids import parse_option
 from stitchrl.job.diagnoses import (
     attainable_of,
     curves_of,
@@ -27,7 +28,7 @@ from stitchrl.job.diagnoses import (
 )
 from stitchrl.normalizer import Normalizer
 from stitchrl.ope.bounds import returns_to_go
-from stitchrl.plan import MemberPlan, Plan, members, parse_option
+from stitchrl.plan import MemberPlan, Plan, members
 from stitchrl.policies import action_probabilities
 from stitchrl.probing import make_probe, measure
 from stitchrl.problems import stitching

@@ -158,8 +158,9 @@ def closeup(name: str) -> Closeup:
                 lost=0.3 / cap,
                 low=0.77 - 0.3 / cap,
                 high=0.81,
+                is_chosen=cap == 10,
             )
-            for cap in (1.0, 10.0, 100.0)
+            for cap in (1.0, 10.0, float("inf"))
         ],
     )
 

@@ -56,6 +56,15 @@ Preset = Annotated[
         rich_help_panel=LEARN,
     ),
 ]
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Random search: so many settings of each algorithm, drawn from its lists and "
+        "ranges (-o iql.expectile=.6..0.95).",
+        rich_help_panel=LEARN,
+    ),
+]
 Normalize = Annotated[
     bool | None,
     typer.Option(

@@ -12,8 +12,9 @@ from stitchrl import sources
 from stitchrl.algorithms import ALGORITHMS, USUAL, find
 from stitchrl.dataset import Dataset
 from stitchrl.findings import did_you_mean, perhaps
+from stitchrl.grids import Grid, parse_option
 from stitchrl.needs import met_by, served
-from stitchrl.plan import Grid, Plan, parse_option
+from stitchrl.plan import Plan
 from stitchrl.sources.mapping import mapping_of
 from stitchrl.spaces import Spec
 

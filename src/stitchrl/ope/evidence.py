@@ -104,12 +104,16 @@ class Evidence:
 
     @property
     def points(self) -> dict[str, float]:
-        """The point estimate of each family; of a model, if it is heard."""
-        by_name = {estimate.name: estimate.value for estimate in self.estimates}
+        """The point estimate of each family that knows enough to be asked.
+
+        Of DRL, if so few decisions are thin that it has an interval; of a model, if it is
+        heard.
+        """
+        drl = next((one for one in self.estimates if one.name == "DRL"), None)
         points = {
             "WIS": self.wis,
             "FQE": self.fqe.behavior if self.fqe else None,
-            "DRL": by_name.get("DRL"),
+            "DRL": drl.value if drl and drl.interval else None,
             "model": self.model.value if self.model and self.model.is_heard else None,
         }
         return {

@@ -3,7 +3,7 @@
 from pydantic import model_validator
 
 from stitchrl.ope.base import Family
-from stitchrl.report.numbers import Count, Estimate, Many, Part, Sample, Share
+from stitchrl.report.numbers import Count, Estimate, Many, Part, Sample, Share, Unbounded
 
 
 class EstimatorRow(Part):
@@ -42,7 +42,8 @@ class Distribution(Part):
 class ClippingRow(Part):
     """The same estimate with weights above `cap` counted as `cap`."""
 
-    cap: float
+    cap: Unbounded
+    """Infinite: none."""
     value: float | None = None
     clipped_share: Share
     """Of episodes."""

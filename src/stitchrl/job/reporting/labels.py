@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from stitchrl.plan import MemberPlan, Option
+from stitchrl.grids import Option
+from stitchrl.plan import MemberPlan
 from stitchrl.report.format import MINUS, NARROW_SPACE, percent
 
 LABELS = {
