@@ -3,7 +3,7 @@
 A cell (log, algorithm, seed) is a JSON file in results/scores/: an interrupted bench goes
 on where it stopped. Units of work run on all cores, one process each. The table shows the
 score of the last policy, of the best of five checkpoints (which only a simulator can tell),
-and of the seed that FQE chooses offline. Writes results/scores.json.
+and of the seed that FQE chooses offline. Writes results/scores.json and its figures.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+import scores_figures
 import scores_task as task
 from record import RESULTS, row, save
 
@@ -171,6 +172,7 @@ def main() -> None:
     rows.append(cost())
     print(f"\n{rows[-1]['value']:.2f} core hours in all")
     save("scores", rows, command="make bench-scores", settings=task.described())
+    scores_figures.write()
     sys.exit(0 if all(well) else "Some units failed; run the bench again.")
 
 

@@ -1,8 +1,11 @@
 """Drawings that can stand in any page: own ids, roles for colors, words for eyes."""
 
 import re
+from xml.etree import ElementTree
 
-from stitchrl.report.svg import COLOR, ROLES, board, drawn, to_svg
+import pytest
+
+from stitchrl.report.svg import COLOR, ROLES, board, drawn, standalone, to_svg
 
 TRICKY = """<b>&--> "x" $x^$ 你好 id="x" url(#y) #fe0101"""
 
@@ -55,3 +58,22 @@ def test_what_a_label_says_is_escaped_but_never_changed():
     assert text is not None
     assert text[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == TRICKY
     assert "<b>" not in drawing("a", TRICKY)
+
+
+def test_a_file_of_its_own_brings_what_a_page_would():
+    svg = standalone(drawing("a", TRICKY), name="a")
+    root = ElementTree.fromstring(svg)
+    (style,) = [element.text for element in root if element.tag.endswith("style")]
+    assert root.attrib["id"] == "a" and style is not None
+    light, dark = style.split("@media screen and (prefers-color-scheme: dark)")
+    for color in set(re.findall(r"var\((--[\w-]+)\)", svg)) - {"--sans"}:
+        (one,) = re.findall(f"{color}: (#[0-9a-f]{{6}});", light)
+        (other,) = re.findall(f"{color}: (#[0-9a-f]{{6}});", dark)
+        assert one != other
+    assert "--paper" in light and "font-family: var(--sans)" in light
+    assert light.startswith("#a {") and "{ #a {" in dark
+
+
+def test_a_file_of_its_own_needs_a_name_that_ids_can_have():
+    with pytest.raises(ValueError, match="but is 'a b'"):
+        standalone(drawing("a"), name="a b")

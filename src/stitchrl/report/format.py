@@ -51,6 +51,11 @@ def number(value: float | int | None) -> str:
     return _signed(text.rstrip("0").rstrip(".") if decimals else text)
 
 
+def fixed(value: float, decimals: int) -> str:
+    """With so many decimals: numbers in one column."""
+    return _signed(f"{value:,.{decimals}f}")
+
+
 def seconds(duration: float | int | None) -> str:
     """3.2 s, 71 s, 12 min, 3.5 h."""
     if duration is None:

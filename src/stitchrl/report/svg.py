@@ -8,6 +8,7 @@ bytes, and every figure says in words what it shows.
 import re
 import warnings
 from collections.abc import Sequence
+from importlib.resources import files
 from io import StringIO
 from typing import Any
 
@@ -109,6 +110,34 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> Markup
         f'<desc id="{name}-text">{escape(description)}</desc>\n'
     )
     return Markup(head + _body(text.getvalue(), name))
+
+
+def standalone(svg: Markup, *, name: str) -> Markup:
+    """The drawing as a file of its own, with paper, font and colors for light and dark."""
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
+        raise ValueError(
+            f"The name of a figure begins its ids, and must be a letter, then letters, "
+            f"digits, _ and -, but is {name!r}."
+        )
+    css = files("stitchrl.report").joinpath("templates/style.css").read_text("utf-8")
+    light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]
+    used = ["paper", *re.findall(r"var\(--([\w-]+)\)", svg)]
+    colors = [_declared(used, among) for among in (light, dark)]
+    head, mark, rest = str(svg).partition("</desc>\n")
+    style = (
+        f"<style>#{name} {{ {_declared(['sans'], light)} font-family: var(--sans); "
+        f"{colors[0]} }}\n@media screen and (prefers-color-scheme: dark) "
+        f"{{ #{name} {{ {colors[1]} }} }}</style>\n"
+        '<rect width="100%" height="100%" style="fill: var(--paper)"/>\n'
+    )
+    head = head.replace("<svg ", f'<svg id="{name}" ', 1)
+    return Markup(head + mark + style + rest)
+
+
+def _declared(names: Sequence[str], block: str) -> str:
+    """What a block of CSS says of these properties, each once."""
+    found = dict(re.findall(r"--([\w-]+): ([^;]+);", block))
+    return " ".join(f"--{name}: {found[name]};" for name in dict.fromkeys(names))
 
 
 def _body(document: str, name: str) -> str:
