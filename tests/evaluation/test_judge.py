@@ -3,13 +3,16 @@
 import jax
 import numpy as np
 import pytest
+from evaluation.test_model_values import Steering, request
 
 from stitchrl.candidates import Candidate
 from stitchrl.dataset import Bounds, Choices, Dataset
+from stitchrl.evaluation import judge as judging
 from stitchrl.evaluation.judge import Judge
 from stitchrl.evaluation.requests import Request
 from stitchrl.normalizer import Normalizer
 from stitchrl.policies import Gaussian, Normalized
+from stitchrl.problems.lqg import BEHAVIOR, LQG, LinearGaussian
 from stitchrl.spaces import Continuous, Spec
 from stitchrl.value_iteration import TabularPolicy
 from stitchrl.verdict import Decision, decide
@@ -139,3 +142,26 @@ def test_a_fit_that_misses_the_present_behavior_is_refused():
     (refusal,) = [r for r in found.refusals if r.code == "QSANE"]
     assert "returned 20 on average" in refusal.message
     assert decide(found).decision is Decision.CANNOT_SAY
+
+
+def test_a_model_of_the_process_contradicts_what_fqe_makes_up(monkeypatch):
+    """Pushing away from where the log went: FQE knows no better, a linear model does.
+
+    The behavior is imitated as it is, so that few updates are enough.
+    """
+    behavior = request(Steering(BEHAVIOR.gain, BEHAVIOR.deviation)).candidate.policy
+    monkeypatch.setattr(judging, "imitations_of", lambda *_, **__: [behavior] * 2)
+    log = LQG().log(BEHAVIOR, episodes=200, horizon=10, seed=0)
+    away = request(Steering(-0.2, 0.0), act="mode")
+    (found,) = judge(log, certified=1, updates=600).evidence([away])
+    policy = LinearGaussian(-0.2, 0.0)
+    curvature, constant = LQG().quadratic_value(policy, 1.0, horizon=10)
+    square = np.square(log.observation[log.first_row]).mean()
+    exact = -(curvature * square + constant)
+    assert found.model is not None and found.model.is_heard
+    assert found.model.value == pytest.approx(exact, rel=0.1)
+    assert found.fqe is not None and found.fqe.behavior > exact / 2
+    reasons = {reason.code: reason for reason in decide(found).reasons}
+    assert reasons["AGREEMENT"].passed is False  # In spite of DET_IS: it needs no weights.
+    assert "FQE and MB lie" in reasons["AGREEMENT"].sentence
+    assert "by MB" in reasons["POINTS"].sentence

@@ -52,3 +52,11 @@ def test_a_family_without_a_value_is_a_conflict():
 
 def test_one_family_cannot_disagree():
     assert agreement([estimate("WIS", 1.0)], RETURNS).word is Word.AGREE
+
+
+def test_what_has_no_interval_is_not_said_to_overlap():
+    bare = [Estimate(name, FAMILIES[name], 4.0, None, 100) for name in ("WIS", "FQE")]
+    assert agreement(bare, RETURNS).sentence.endswith("0% of the range of returns.")
+    assert agreement([bare[0], estimate("FQE", 4.0)], RETURNS).sentence.endswith("returns.")
+    both = agreement([estimate("WIS", 4.0), estimate("FQE", 4.0)], RETURNS)
+    assert both.sentence.endswith("and their intervals overlap.")

@@ -32,7 +32,7 @@ def drl(interval):
         (FULL, {"WIS": 0.6, "FQE": 0.7}),
         (replace(FULL, estimates=drl(KNOWN)), {"WIS": 0.6, "FQE": 0.7, "DRL": 0.8}),
         (replace(FULL, estimates=drl(None)), {"WIS": 0.6, "FQE": 0.7}),  # Thin.
-        (replace(FULL, model=MODEL), {"WIS": 0.6, "FQE": 0.7, "model": 0.4}),
+        (replace(FULL, model=MODEL), {"WIS": 0.6, "FQE": 0.7, "MB": 0.4}),
         (replace(FULL, model=replace(MODEL, is_heard=False)), {"WIS": 0.6, "FQE": 0.7}),
     ],
 )

@@ -49,15 +49,15 @@ def agreement(estimates: Sequence[Estimate], returns: np.ndarray) -> Agreement:
     scale = high - low if high > low else np.ptp(returns)
     distance = float(np.ptp(values))
     spread = distance / float(scale) if scale > 0 else (np.inf if distance > 1e-12 else 0.0)
-    overlap = all(
-        one.low <= other.high and other.low <= one.high
-        for one, other in combinations([e.interval for e in estimates if e.interval], 2)
-    )
+    pairs = [*combinations([e.interval for e in estimates if e.interval], 2)]
+    overlap = all(a.low <= b.high and b.low <= a.high for a, b in pairs)
     if spread < CLOSE and overlap:
         word = Word.AGREE
     else:
         word = Word.TENSION if spread < FAR else Word.CONFLICT
     apart = f"{names} lie {distance:.3g} apart, {spread:.0%} of the range of returns"
+    if not pairs:
+        return Agreement(word, float(spread), f"{apart}.")
     sentence = apart + (
         ", and their intervals overlap." if overlap else ", intervals apart."
     )

@@ -258,7 +258,7 @@ class Certification:
         self, estimates: Sequence[Estimate], fitted: FittedValue | None
     ) -> Agreement:
         is_heard = fitted is not None and fitted.model is not None and fitted.model.is_heard
-        votes = VOTES | {"model"} if is_heard else VOTES
+        votes = VOTES | {"MB"} if is_heard else VOTES
         return agreement([one for one in estimates if one.name in votes], self.returns)
 
     def estimates(
@@ -382,5 +382,5 @@ def _by_fits(fitted: FittedValue | None, groups: int) -> list[Estimate]:
     value, interval = fitted.completions.behavior, fitted.interval
     found = [Estimate("FQE", Family.VALUES, value, interval, groups)]
     if fitted.model is not None:
-        found.append(Estimate("model", Family.MODEL, fitted.model.value, None, groups))
+        found.append(Estimate("MB", Family.MODEL, fitted.model.value, None, groups))
     return found

@@ -82,20 +82,21 @@ def without_refused(reasons: list[Reason], evidence: Evidence) -> list[Reason]:
     for reason in reasons:
         if reason.code in gone:
             continue
-        why = _refused_below(reason.code, raised)
+        why = _refused_below(reason.code, raised, evidence)
         if why is not None and reason.passed is not None:
             reason = not_computed(reason.code, why)
         found.append(reason)
     return found
 
 
-def _refused_below(code: str, raised: set[str]) -> str | None:
+def _refused_below(code: str, raised: set[str], evidence: Evidence) -> str | None:
     """The refusal that takes away what a condition rests on."""
     takes: set[str] = set()
     if code in ("WORSE", "LOWER_BOUND", "MULTIPLICITY"):
         takes = raised - BOUNDS_HOLD
     elif code in ("AGREEMENT", "POINTS"):
-        takes = raised
+        # Without weights, only methods that need none were asked.
+        takes = raised if evidence.wis is not None else raised - {"DET_IS"}
     elif code in ("ESS", "MEAN_WEIGHT", "TAIL"):
         takes = raised & WEIGHTS_REFUSED
     return min(takes, default=None)

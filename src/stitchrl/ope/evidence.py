@@ -114,7 +114,7 @@ class Evidence:
             "WIS": self.wis,
             "FQE": self.fqe.behavior if self.fqe else None,
             "DRL": drl.value if drl and drl.interval else None,
-            "model": self.model.value if self.model and self.model.is_heard else None,
+            "MB": self.model.value if self.model and self.model.is_heard else None,
         }
         return {
             family: value

@@ -22,7 +22,7 @@ MOST_POINTS = 200  # Of a distribution function.
 CAPS = (1.0, 2.0, 5.0, 10.0, 30.0, 100.0, math.inf)
 KINDS = {"networks": "an ensemble of networks", "linear-Gaussian": "linear and Gaussian,"}
 ORDER = ["IS", "PDIS", "CWPDIS", "WIS", "RIS-WIS", "DR", "WDR", "MAGIC"]
-ORDER += ["FQE", "pooled FQE", "DRL", "model"]
+ORDER += ["FQE", "pooled FQE", "DRL", "MB"]
 
 
 def closeup(material: Material) -> Closeup | None:
@@ -74,8 +74,8 @@ def _model(material: Material, evidence: Evidence) -> str:
         low, high = min(model.members), max(model.members)
         members = f", of which the single ones say {say.value(low)} to {say.value(high)}"
     said = (
-        f"The model is {KINDS[model.kind]} fitted to the log, in which the policy is played"
-        f"{members}. Of {material.behavior} it says {say.value(model.present)}, for "
+        f"The model (MB) is {KINDS[model.kind]} fitted to the log, in which the policy "
+        f"is played{members}. Of {material.behavior} it says {say.value(model.present)}, for "
         f"{say.value(evidence.behavior.value)} in the log."
     )
     if model.outside_share > 0:
