@@ -51,6 +51,27 @@ def test_other_episodes_of_the_same_names_are_not():
     assert reused(log(), NOTHING) == 0
 
 
+def test_short_episodes_are_equal_by_chance():
+    """Of one decision without context, nine times in ten the same: .81 agree by chance."""
+
+    def rounds(seed: int) -> Dataset:
+        rare = np.random.default_rng(seed).random(400) < 0.1
+        return Dataset.create(
+            observation=np.ones(400),
+            action=rare.astype(int),
+            reward=np.zeros(400),
+            terminated=np.ones(400, bool),
+            truncated=np.zeros(400, bool),
+            actions=Choices(("a", "b")),
+            episode=np.arange(400),
+        )
+
+    used = fingerprints(rounds(0))
+    assert reused(rounds(0), used) == 400
+    assert reused(rounds(0).take_episodes(np.arange(300, 400)), used) == 100
+    assert all(reused(rounds(seed), used) == 0 for seed in range(1, 20))
+
+
 def test_of_a_large_log_a_part_is_kept():
     large = log(KEPT + 5_000)
     used = fingerprints(large)

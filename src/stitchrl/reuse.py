@@ -5,6 +5,7 @@ episodes, in the same log or one that has grown, and tells nothing else of them.
 """
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 
@@ -28,8 +29,9 @@ def fingerprints(*parts: Dataset) -> np.ndarray:
 def reused(dataset: Dataset, used: np.ndarray) -> int:
     """About how many episodes of `dataset` are among those whose fingerprints are `used`.
 
-    Logs that number their episodes share names by chance: only if most episodes of equal
-    name are equal are they the same.
+    Logs that number their episodes share names by chance, and short episodes are often
+    equal by chance: only if episodes of equal name are equal more often than half way from
+    that to always are they the same.
     """
     if not len(used):
         return 0
@@ -37,10 +39,15 @@ def reused(dataset: Dataset, used: np.ndarray) -> int:
     if len(used) == KEPT:
         here = here[here[:, 0] <= used[-1, 0]]
     content = dict(used.tolist())
-    same = [content[name] == own for name, own in here.tolist() if name in content]
-    if not same or sum(same) * 2 <= len(same):
+    pairs = [(content[name], own) for name, own in here.tolist() if name in content]
+    if not pairs:
         return 0
-    return round(sum(same) / len(here) * dataset.episodes)
+    same = sum(known == own for known, own in pairs)
+    often = [Counter(side) for side in zip(*pairs)]
+    by_chance = sum(often[0][own] * count for own, count in often[1].items()) / len(pairs)
+    if same * 2 <= by_chance + len(pairs):
+        return 0
+    return round(same / len(here) * dataset.episodes)
 
 
 def _rows(dataset: Dataset) -> list[tuple[int, slice]]:

@@ -12,6 +12,7 @@ from stitchrl.cli.errors import DEBUG, Verb, Verbs
 from stitchrl.cli.evaluate import evaluate
 from stitchrl.cli.interrupts import end_on_interrupt
 from stitchrl.cli.map import map as map_verb
+from stitchrl.cli.realized import realized
 from stitchrl.cli.report import report
 from stitchrl.cli.resume import resume
 from stitchrl.cli.run import run
@@ -44,7 +45,7 @@ def common(
 
 for verb in (doctor, demo, validate, audit, advise, run, train, select):
     app.command(cls=Verb)(verb)
-for verb in (evaluate, report, resume, decide):
+for verb in (evaluate, report, resume, decide, realized):
     app.command(cls=Verb)(verb)
 app.command("map", cls=Verb)(map_verb)
 app.add_typer(zoo, name="zoo")

@@ -12,13 +12,14 @@ from stitchrl.plan import Plan
 from stitchrl.splits import SHARES
 
 Commands = Sequence[tuple[str, str]]  # What a line is for, and the line.
-PLAN, DATA, ESTIMATES, CANDIDATES, REPORT, PAGE = (
+PLAN, DATA, ESTIMATES, CANDIDATES, REPORT, PAGE, REALIZED = (
     "plan.json",
     "data.json",
     "estimates.json",
     "candidates.json",
     "report.json",
     "report.html",
+    "realized.json",
 )
 
 
@@ -57,12 +58,12 @@ def read_saved(directory: str | Path, name: str) -> Any:
     return artifacts.bytes_to_json(data, source=str(Path(directory) / name))
 
 
-def load_log(plan: Plan) -> Dataset:
-    """The log that a plan names, read as the plan says."""
+def load_log(plan: Plan, path: str | Path | None = None) -> Dataset:
+    """The log that a plan names, or another one at `path`, read as the plan says."""
     mapping = None
     if plan.mapping is not None:
         mapping = sources.Mapping.model_validate(plan.mapping)
-    return sources.load(plan.log, mapping)
+    return sources.load(plan.log if path is None else path, mapping)
 
 
 def open_directory(
