@@ -75,8 +75,8 @@ def _model(material: Material, evidence: Evidence) -> str:
         members = f", of which the single ones say {say.value(low)} to {say.value(high)}"
     said = (
         f"The model (MB) is {KINDS[model.kind]} fitted to the log, in which the policy "
-        f"is played{members}. Of {material.behavior} it says {say.value(model.present)}, for "
-        f"{say.value(evidence.behavior.value)} in the log."
+        f"is played{members}. Of {material.behavior} it says {say.value(model.present)}, "
+        f"for {say.value(evidence.behavior.value)} in the log."
     )
     if model.outside_share > 0:
         said += (
