@@ -119,5 +119,5 @@ def test_features_that_collapse():
 
 
 def test_short_curves_are_refused():
-    with pytest.raises(ValueError, match="at least 10 points, but these have 3"):
+    with pytest.raises(ValueError, match="at least 14 points, but these have 3"):
         diagnose(Curves(STEPS[:3], RISING[:3]), SEEN)

@@ -6,6 +6,7 @@ import pytest
 from stitchrl.algorithms import find
 from stitchrl.grids import Range, parse_option, points, typed_grid
 from stitchrl.plan import Plan, members
+from stitchrl.population import by_program
 from stitchrl.spaces import Discrete, Spec
 
 SPEC = Spec(3, Discrete(4))
@@ -32,7 +33,14 @@ def test_draws_of_a_range_are_spread_evenly():
     np.testing.assert_allclose(shares, 0.25, atol=0.03)
     decades = np.histogram(np.log10(y), bins=4, range=(-2, 2))[0] / 4_000
     np.testing.assert_allclose(decades, 0.25, atol=0.03)
-    assert all(value == float(f"{value:.3g}") for value in x)
+    assert all(value == round(value, 3) for value in x)
+
+
+def test_draws_of_a_narrow_range_are_not_rounded_away():
+    grid = {"discount": [Range(low=0.9991, high=0.9999)]}
+    found = [point["discount"] for point in points("it", grid, draws=16, seed=0)]
+    assert len(set(found)) == 16 and np.std(found) > 1e-4
+    assert all(len(str(value)) <= 9 for value in found)
 
 
 def test_draws_are_decided_by_name_and_seed():
@@ -57,6 +65,7 @@ def test_members_of_a_random_search_share_a_program_and_are_told_apart():
     assert len(found) == 8 and len({one.label for one in found}) == 4
     assert all(0.6 <= one.algorithm.expectile <= 0.95 for one in found)
     assert all(one.varied == ("expectile",) for one in found)
+    assert by_program([one.algorithm for one in found]) == [[*range(8)]]
 
 
 def test_a_range_survives_being_saved():

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 from scipy.stats import kendalltau, theilslopes
 
-FEWEST = 10  # Points of a curve, below which nothing is said.
+FEWEST = 14  # Points of a curve: of fewer, no fall in the last LATE can be CERTAIN.
 WINDOW = 5  # Of the running median.
 DROP = 0.15  # Of the rise before: how far values fall when overfitting.
 LATE = 0.3  # Share of the run whose slope counts.

@@ -48,9 +48,9 @@ def points(
 ) -> list[dict[str, Option]]:
     """Every point of a grid, the last field varying fastest; or so many drawn of it.
 
-    Of each field a value of its list is drawn, or a number of its range, rounded to three
-    digits; points are never the same twice. With fewer points than draws, all are taken.
-    `name` and `seed` decide the draws.
+    Of each field a value of its list is drawn, or a number of its range, rounded; points
+    are never the same twice. With fewer points than draws, all are taken. `name` and `seed`
+    decide the draws.
     """
     plain = {
         key: [v for v in values if not isinstance(v, Range)] for key, values in grid.items()
@@ -78,7 +78,10 @@ def _drawn(values: Sequence[Option | Range], rng: np.random.Generator) -> Option
         drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
     else:
         drawn = rng.uniform(low, high)
-    return min(max(float(f"{drawn:.3g}"), low), high)
+    # To a thousandth of the range, so that labels stay short.
+    width = math.log(high / low) * drawn if value.log else high - low
+    digits = 3 - math.floor(math.log10(width))
+    return min(max(round(drawn, digits), low), high)
 
 
 def require_draws(name: str, grid: Grid, draws: int | None) -> None:

@@ -47,7 +47,7 @@ def by_networks():
     three = [(0.8, 0.2, 0.0), (0.79, 0.21, 0.0), (0.1, 0.9, 0.0)]
     requests = [from_columns(*chances, rows=400) for chances in three]
     found = ranking(log, updates=600)
-    return found.values(requests), found.separation(requests)
+    return (values := found.values(requests)), found.separation(requests, values)
 
 
 def test_networks_rank_by_value(by_networks):

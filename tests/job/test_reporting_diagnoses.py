@@ -25,12 +25,13 @@ QUIET = "Nothing ails these runs by their curves."
 
 @cache
 def run() -> Results:
-    """Ten looks at CQL and IQL, two seeds of each; a control, and one without Q."""
+    """Fifteen looks at CQL and IQL, two seeds of each; a control, and one without Q."""
     names = ("bc", "cql", "iql", "double_dqn")
     return example.run(
         icu_sepsis.load().simulate(200, seed=3),
         algorithms={name: example.TINY for name in names},
         tabular=False,
+        updates=30,
         chunk=2,
     )
 
@@ -82,7 +83,7 @@ def test_every_member_with_q_is_diagnosed():
     for name in ("CQL", "IQL", "Double DQN"):
         for diagnosis in found[name]:
             assert diagnosis is not None and diagnosis.ailment is Ailment.NONE
-            assert diagnosis.updates == 20 and diagnosis.options == ""
+            assert diagnosis.updates == 30 and diagnosis.options == ""
     page = render(report)
     assert page.count(QUIET) == 2  # CQL and IQL; of a control nothing is said.
     assert QUIET in panel(page, "IQL") and QUIET not in panel(page, "Double DQN")
@@ -113,7 +114,7 @@ def test_of_methods_that_are_not_conservative_it_is_a_warning():
     options = training(report)["IQL"].members[0].diagnosis
     assert options is not None
     # The length of its schedule stays: the updates are the same ones.
-    assert options.options == "--updates 500 --option iql.total_updates=20"
+    assert options.options == "--updates 500 --option iql.total_updates=30"
     assert "only a warning" in panel(page, "IQL")
     _, page = with_curves(iql=RISE + 2)
     shown = panel(page, "IQL")

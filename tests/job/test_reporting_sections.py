@@ -47,9 +47,18 @@ def test_weights_are_those_of_the_evidence(name: str):
         else:
             assert row.mean_weight is not None
             assert row.mean_weight.value == pytest.approx(found.mean_weight, rel=1e-12)
-    agreements = {row.policy: row.word for row in trust.agreement}
-    known = {name: e.agreement for name, e in evidence.items() if e.agreement}
-    assert agreements == {name: agreement.word for name, agreement in known.items()}
+    rows = {row.policy: row for row in trust.agreement}
+    assert set(rows) == {name for name, one in evidence.items() if one.agreement}
+    for verdict in results.verdicts:
+        reason = next(one for one in verdict.reasons if one.code == "AGREEMENT")
+        found = verdict.evidence.agreement
+        if found is None:
+            continue
+        row = rows[verdict.evidence.name]
+        if reason.passed is None:  # What methods rest on was refused.
+            assert row.word is None and "Not computed" in row.sentence
+        else:
+            assert row.word == found.word and row.spread == found.spread
 
 
 def test_bits_per_step_and_what_was_cut(icu):

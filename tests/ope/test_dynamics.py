@@ -19,7 +19,9 @@ from stitchrl.types import Scalar
 
 def limits(most, *, reward=1e6, slack=0.0):
     low = jnp.full(1, -1e6)
-    return Limits(low, jnp.full(1, most), low[0], jnp.float32(reward), jnp.full(1, slack))
+    tried = jnp.array([True, False])
+    top = jnp.full(1, most)
+    return Limits(low, top, low[0], jnp.float32(reward), jnp.full(1, slack), tried)
 
 
 WIDE = limits(1e6)
@@ -33,22 +35,28 @@ class Counting:
 
     def step(self, observation, action, key):
         del key
-        return Step(observation + 1.0, observation[0] + action, jnp.asarray(self.end))
+        del action
+        return Step(observation + 1.0, observation[0], jnp.asarray(self.end))
 
 
 def nothing(policy, observation, key):
     del policy, observation, key
-    return jnp.float32(0.0)
+    return jnp.array(0)
 
 
-def played(end, *, episodes=4, within=WIDE, discount=1.0, longest=10):
+def untried(policy, observation, key):
+    del policy, observation, key
+    return jnp.array(1)
+
+
+def played(end, *, episodes=4, within=WIDE, discount=1.0, longest=10, acts=nothing):
     return play(
         stack([Counting(end), Counting(end)]),
         None,
         jnp.ones((2, episodes, 1)),
         within,
         jax.random.split(jax.random.key(0), 2),
-        acts=nothing,
+        acts=acts,
         discount=jnp.float32(discount),
         longest=longest,
     )
@@ -82,6 +90,13 @@ def test_play_is_held_inside_what_was_logged_and_counts_it():
     np.testing.assert_array_equal(found.outside, np.full((2, 4), 2.0))
     found = played(0.0, within=limits(3.0, slack=1.5), longest=5)
     assert not found.outside.any()
+
+
+def test_actions_that_were_never_logged_are_counted_to_the_last():
+    assert not played(0.0, longest=5).outside.any()
+    np.testing.assert_array_equal(played(0.0, longest=5, acts=untried).outside, 5.0)
+    some = WIDE._replace(tried=(jnp.full(1, -0.5), jnp.full(1, 0.5)))
+    assert some.has(jnp.array([0.5])) and not some.has(jnp.array([0.51]))
 
 
 def rows(size=4_000, *, count=0, noise=0.0):
@@ -218,5 +233,7 @@ def test_a_model_is_heard_if_it_knows_what_the_log_knows(
 ):
     returns = np.linspace(0, 1, 101)
     behavior = Estimate("data", Family.DATA, 0.5, None, 101)
-    value = ModelValue(0.6, (0.6,), outside, endless, "networks", present)
-    assert value.heard(behavior, returns).is_heard is is_heard
+    value = ModelValue(0.6, outside, endless, "networks", present)
+    assert not value.is_heard and not value.is_checked
+    found = value.heard(behavior, returns)
+    assert found.is_checked and found.is_heard is is_heard

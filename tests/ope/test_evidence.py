@@ -17,7 +17,7 @@ BARE = Evidence(
     bounds=ReturnBounds(0.0, 1.0, Source.DECLARED),
 )
 FULL = replace(BARE, wis=0.6, fqe=Completions(0.5, 0.7, 0.9))
-MODEL = ModelValue(0.4, (0.4,), 0.0, 0.0, "networks", 0.5, is_heard=True)
+MODEL = ModelValue(0.4, 0.0, 0.0, "networks", 0.5, unheard="")
 KNOWN = Interval(0.7, 0.9, 0.95, Label.ASYMPTOTIC, "t")
 
 
@@ -33,7 +33,7 @@ def drl(interval):
         (replace(FULL, estimates=drl(KNOWN)), {"WIS": 0.6, "FQE": 0.7, "DRL": 0.8}),
         (replace(FULL, estimates=drl(None)), {"WIS": 0.6, "FQE": 0.7}),  # Thin.
         (replace(FULL, model=MODEL), {"WIS": 0.6, "FQE": 0.7, "MB": 0.4}),
-        (replace(FULL, model=replace(MODEL, is_heard=False)), {"WIS": 0.6, "FQE": 0.7}),
+        (replace(FULL, model=replace(MODEL, unheard="far")), {"WIS": 0.6, "FQE": 0.7}),
     ],
 )
 def test_families_that_know_enough_are_asked(evidence, points):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ope.logs import write_log
 
+from stitchrl.dataset import Bounds, Dataset
 from stitchrl.ope import refusals as refuse
 from stitchrl.ope.base import Estimate, Family, Interval, Label, Source
 from stitchrl.ope.bounds import ReturnBounds
@@ -35,6 +36,29 @@ def test_bad_prop():
     says(refuse.bad_propensity(np.array([np.nan])), "BAD_PROP")
     assert refuse.bad_propensity(np.array([3.0]), is_density=True) is None
     says(refuse.bad_propensity(np.array([0.0]), is_density=True), "BAD_PROP", "> 0")
+
+
+def test_bad_prop_of_densities_at_bounds():
+    def dosed(zeros: int, rows: int = 200) -> Dataset:
+        dose = np.linspace(0.1, 9.9, rows)
+        dose[:zeros] = 0.0
+        return Dataset.create(
+            observation=np.zeros((rows, 1)),
+            action=dose,
+            actions=Bounds(("dose",), (0.0,), (10.0,)),
+            reward=np.zeros(rows),
+            terminated=np.ones(rows, bool),
+            truncated=np.zeros(rows, bool),
+        )
+
+    says(refuse.at_bounds(dosed(50)), "BAD_PROP", "25.0% of the logged", "at a bound")
+    says(refuse.at_bounds(dosed(3)), "BAD_PROP", "1.5% of the logged")
+    assert refuse.at_bounds(dosed(2)) is None
+    near = replace(dosed(50), action=np.full((200, 1), 2e-5))  # 4e-6 of half the range.
+    says(refuse.at_bounds(near), "BAD_PROP", "100.0%")
+    assert refuse.at_bounds(replace(near, propensity=np.ones(200))) is None  # As logged.
+    assert refuse.at_bounds(dosed(2, rows=10)) is None  # As bounds read off the log.
+    assert refuse.at_bounds(write_log([[(0, 0, 1.0)]])) is None  # Discrete.
 
 
 def test_support():

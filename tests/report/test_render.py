@@ -168,7 +168,7 @@ def test_the_verdict_comes_first_with_rule_and_numbers():
         "1,027 at least 200",
         "about 12,000 patients",
         "Here it is line 5",
-        "Every method puts it above the logged policy: pilot. holds",
+        "that knows what the log knows): pilot. holds",
         "Otherwise: collect more data. not reached",
     ):
         assert part in verdict

@@ -41,7 +41,7 @@ def facts(found: Audit) -> list[tuple[str, str]]:
             "Stitching",
             f"{stitching.stitchability:.0%} of worse episodes meet a better one{near}; the "
             f"best policy of actions tried 1, 5, 20 times gains {gains} in a model of the "
-            "log",
+            "log, which takes luck for skill: more than can be had",
         ),
         (
             "Who acted",

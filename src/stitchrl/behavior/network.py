@@ -16,12 +16,12 @@ from stitchrl.experience import Experience, Fold, Transition, take
 from stitchrl.learner import Learner, cosine_decay
 from stitchrl.normalizer import Normalizer
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
+from stitchrl.ope.refusals import AT_BOUND
 from stitchrl.policies import Normalized, action_probabilities
 from stitchrl.population import member, train_population
 from stitchrl.spaces import Masked, Spec
 from stitchrl.tree import hyperparameters
 
-AT_BOUND = 1e-5  # Of the half range of an action.
 WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # The last leaves next to a constant.
 
 

@@ -32,6 +32,7 @@ MEMBERS = 5  # Networks of an ensemble.
 EPISODES = 1_000  # Played of each policy, or more where more were logged.
 SLACK = 0.02  # Of a feature's spread and range: less beyond the log is not outside.
 LONGER = 10  # Times the longest logged episode, where nothing else ends one.
+PLAYED = 1_000  # Keys of play are not those of training.
 NEGLIGIBLE = 1e-3  # γ^H from which on nothing is played.
 
 
@@ -86,7 +87,10 @@ class ModelValues:
         self.ends = np.asarray(dataset.terminated & ~by_horizon)[self.kept]
 
     def evaluate(self, requests: list[Request]) -> list[ModelValue | None]:
-        """None where a policy cannot be played: read from columns, or with masks."""
+        """None where a policy cannot be played: read from columns, or with masks.
+
+        Nor where episodes were cut and nothing says what they are to be counted up to.
+        """
         return [
             self._value(request.candidate, request.share) if self._can(request) else None
             for request in requests
@@ -98,7 +102,8 @@ class ModelValues:
         Which actions are allowed at one that a model makes, nobody knows.
         """
         is_played = isinstance(request.candidate.policy, Normalized)
-        return is_played and self.dataset.valid_actions is None
+        has_end = not (self._must_end and self.dataset.truncated.any())
+        return is_played and has_end and self.dataset.valid_actions is None
 
     @cached_property
     def _present(self) -> float:
@@ -108,7 +113,6 @@ class ModelValues:
         by_member, outside, endless = self._played(candidate, share)
         return ModelValue(
             float(by_member.mean()),
-            tuple(map(float, by_member)),
             outside,
             endless if self._must_end else 0.0,
             self._models.kind,
@@ -142,7 +146,8 @@ class ModelValues:
         # Every start is played as often as any other, give or take one, by all together.
         rows = np.resize(first, members * each).reshape(each, members).T
         starts = jax.vmap(jax.vmap(self.normalizer))(jnp.asarray(dataset.observation[rows]))
-        keys = jax.random.split(jax.random.key(self.seed + number), members)
+        key = jax.random.fold_in(jax.random.key(self.seed), PLAYED + number)
+        keys = jax.random.split(key, members)
         acts = _by_mode if act == "mode" else _by_sample
         found = play(
             ensemble,
@@ -174,7 +179,15 @@ class ModelValues:
         seen = jnp.concatenate([transitions.observation, transitions.next_observation])
         low, high, reward = seen.min(axis=0), seen.max(axis=0), transitions.reward
         slack = SLACK * (1 + high - low)
-        return Limits(low, high, reward.min(), reward.max(), slack)
+        tried = self._tried(transitions.action)
+        return Limits(low, high, reward.min(), reward.max(), slack, tried)
+
+    def _tried(self, action: Any) -> Any:
+        if self.count:
+            return jnp.zeros(self.count, bool).at[action].set(True)
+        least, most = action.min(axis=0), action.max(axis=0)
+        slack = SLACK * (most - least) + LEAST_SPREAD
+        return least - slack, most + slack
 
     @cached_property
     def _models(self) -> Models:

@@ -9,6 +9,7 @@ from stitchrl.dataset import Choices, Dataset
 from stitchrl.evaluation.behavior import behavior_of, imitations_of
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
+from stitchrl.ope import refusals as refuse
 from stitchrl.ope.fqe_bootstrap import refits
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
 from stitchrl.ope.policy_table import Behavior
@@ -42,8 +43,8 @@ class Ranking:
             return self._pooled(requests, self._log.fit()).tolist()
         return self._networks.rank(requests)
 
-    def separation(self, requests: list[Request]) -> Separation:
-        """How far each request is surely behind the first.
+    def separation(self, requests: list[Request], values: list[float]) -> Separation:
+        """How far each request is surely behind the first, by their `values` as ranked.
 
         FQE fitted again for all of them together: where states are discrete on resampled
         groups, by networks on random halves of the groups.
@@ -52,9 +53,8 @@ class Ranking:
             fits = [self._log.fit(), *refits(self._log, seed=self.seed)]
             found = np.stack([self._pooled(requests, fit) for fit in fits], axis=1)
             return separation(found[:, 0], found[:, 1:], level=LEVEL)
-        points = np.array(self.values(requests))
         halves = self._networks.by_halves(requests)
-        return separation_by_halves(points, halves, level=LEVEL)
+        return separation_by_halves(np.array(values), halves, level=LEVEL)
 
     def first_by_weights(self, requests: list[Request], keep: int) -> list[int]:
         """Positions, in order, of the `keep` best by WIS: a first stage that costs little.
@@ -69,8 +69,10 @@ class Ranking:
         return sorted([*kept.tolist(), *np.flatnonzero(np.isnan(found)).tolist()])
 
     def _weighted(self, request: Request) -> float:
-        """WIS; NaN where there is none."""
+        """WIS; NaN where there is none, or where propensities are refused."""
         candidate, dataset = request.candidate, self.dataset
+        if self._has_bad_propensities:
+            return float("nan")
         if isinstance(dataset.actions, Choices):
             policy = table(candidate, dataset)
         elif candidate.act == "mode":
@@ -108,6 +110,13 @@ class Ranking:
     def _behavior(self) -> Behavior:
         found = behavior_of(self.dataset, lambda: self._imitations, seed=self.seed)
         return found.behavior
+
+    @cached_property
+    def _has_bad_propensities(self) -> bool:
+        is_density = not isinstance(self.dataset.actions, Choices)
+        known = self._behavior.propensity
+        wrong = refuse.bad_propensity(known, is_density=is_density)
+        return wrong is not None or refuse.at_bounds(self.dataset) is not None
 
     @cached_property
     def _networks(self) -> NetworkValues:

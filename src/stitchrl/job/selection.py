@@ -64,7 +64,10 @@ def stand(trained: Trained) -> tuple[Standing, ...]:
         )
     found = None
     if len(candidates) > 1:
-        found = trained.ranked_on.separation([Request(one) for one in candidates])
+        found = trained.ranked_on.separation(
+            [Request(one) for one in candidates],
+            [trained.ranking[one.name] for one in candidates],
+        )
     return tuple(
         Standing(
             one,

@@ -107,6 +107,7 @@ class Certification:
         is_density = not isinstance(dataset.actions, Choices)
         found = (
             refuse.bad_propensity(self.behavior.propensity, is_density=is_density),
+            refuse.at_bounds(dataset),
             refuse.no_ends(dataset),
             refuse.unbounded_horizon(dataset, self.discount),
             refuse.too_few(dataset.groups, part=self.part),
@@ -201,17 +202,23 @@ class Certification:
                 followed=0,
                 episodes=self.dataset.episodes,
             )
-            raised = () if certain is None else (certain,)
-            estimates = _by_fits(fitted, self.dataset.groups)
-            return replace(
-                evidence,
-                estimates=tuple(estimates),
-                agreement=self._agreement(estimates, fitted) if estimates else None,
-                refusals=(*evidence.refusals, *raised),
-            )
+            assert certain is not None
+            return self._unweighed(evidence, fitted, certain)
         if any(refusal.code == "BAD_PROP" for refusal in evidence.refusals):
-            return evidence
+            return self._unweighed(evidence, fitted)
         return self._weighed(evidence, policy, fitted)
+
+    def _unweighed(
+        self, evidence: Evidence, fitted: FittedValue | None, *raised: refuse.Refusal
+    ) -> Evidence:
+        """Add what needs no weights."""
+        estimates = _by_fits(fitted, self.dataset.groups)
+        return replace(
+            evidence,
+            estimates=tuple(estimates),
+            agreement=self._agreement(estimates, fitted) if estimates else None,
+            refusals=(*evidence.refusals, *raised),
+        )
 
     def _weighed(
         self,

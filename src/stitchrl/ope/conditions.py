@@ -96,7 +96,8 @@ def _refused_below(code: str, raised: set[str], evidence: Evidence) -> str | Non
         takes = raised - BOUNDS_HOLD
     elif code in ("AGREEMENT", "POINTS"):
         # Without weights, only methods that need none were asked.
-        takes = raised if evidence.wis is not None else raised - {"DET_IS"}
+        has_weights = evidence.wis is not None
+        takes = raised if has_weights else raised - {"DET_IS", "BAD_PROP"}
     elif code in ("ESS", "MEAN_WEIGHT", "TAIL"):
         takes = raised & WEIGHTS_REFUSED
     return min(takes, default=None)

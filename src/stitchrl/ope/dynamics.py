@@ -15,6 +15,7 @@ from stitchrl.ope.refusals import behavior_missed
 from stitchrl.types import Scalar
 
 MOST_OUTSIDE = 0.1  # Share of steps: a model that leaves the log more often is not heard.
+CANNOT_CHECK = "the log stops before episodes end, so that it cannot be checked"
 MOST_ENDLESS = 0.01  # Share of episodes, where they must end by themselves.
 LEAST_SPREAD = 1e-3  # Of the spread of what was logged: no model is surer than that.
 
@@ -45,13 +46,24 @@ class Rows(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What was logged: a model knows nothing beyond it, so that play is held inside."""
+    """The range of what was logged, beyond which a model knows nothing.
+
+    Observations and rewards are held inside; actions are the policy's and only counted.
+    """
 
     low: Float[Array, "features"]
     high: Float[Array, "features"]
     least: Scalar  # Rewards.
     most: Scalar
     slack: Float[Array, "features"]  # How far beyond is not counted.
+    tried: Any  # Bool[Array, "actions"], or (least, most) of continuous ones with slack.
+
+    def has(self, action: Any) -> Bool[Array, ""]:
+        """Whether an action lies in that range."""
+        if not isinstance(self.tried, tuple):
+            return self.tried[action]
+        least, most = self.tried
+        return ((action >= least) & (action <= most)).all()
 
 
 @dataclass(frozen=True)
@@ -59,12 +71,21 @@ class ModelValue:
     """What one policy is worth in a model, and what the same model says of the present."""
 
     value: float
-    members: tuple[float, ...]  # By each network of an ensemble; one of a linear model.
-    outside_share: float  # Of steps: held inside what was logged.
+    outside_share: float  # Of steps: by action or by what followed beyond the log's range.
     endless_share: float  # Of episodes: played for as long as allowed, without an end.
     kind: str  # "linear-Gaussian" or "networks".
     present: float  # Of the imitated behavior, whose value the log knows.
-    is_heard: bool = False  # Whether it may vote: see `heard`.
+    unheard: str = CANNOT_CHECK  # Why it may not vote; empty if it may: see `heard`.
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it may vote."""
+        return not self.unheard
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether what it says of the present behavior can be held against the log."""
+        return self.unheard != CANNOT_CHECK
 
     def heard(self, behavior: Estimate, returns: np.ndarray) -> "ModelValue":
         """The same, with a vote if the model knows what the log knows.
@@ -72,16 +93,21 @@ class ModelValue:
         It must say what the present behavior is worth, as FQE must (QSANE), hardly leave
         what was logged, and come to an end.
         """
-        is_right = behavior_missed(self.present, behavior, returns) is None
-        is_inside = self.outside_share < MOST_OUTSIDE and self.endless_share < MOST_ENDLESS
-        return replace(self, is_heard=is_right and is_inside)
+        unheard = ""
+        if behavior_missed(self.present, behavior, returns) is not None:
+            unheard = "it misses what the log says of who made it"
+        elif self.outside_share >= MOST_OUTSIDE:
+            unheard = "the policy leaves the range of what was logged"
+        elif self.endless_share >= MOST_ENDLESS:
+            unheard = "its episodes do not end"
+        return replace(self, unheard=unheard)
 
 
 class Play(NamedTuple):
     """Episodes played in a model."""
 
     returns: Float[Array, "*episodes"]
-    outside: Float[Array, "*episodes"]  # Steps that had to be brought back from far.
+    outside: Float[Array, "*episodes"]  # Steps beyond the range of what was logged.
     steps: Float[Array, "*episodes"]
     ended: Bool[Array, "*episodes"]  # By termination.
 
@@ -122,19 +148,20 @@ def _play(
 ) -> Play:
     def one(observation: Any, key: Key[Array, ""]):
         act_key, step_key, end_key = jax.random.split(key, 3)
-        following = dynamics.step(observation, acts(observation, act_key), step_key)
+        action = acts(observation, act_key)
+        following = dynamics.step(observation, action, step_key)
         inside = jnp.clip(following.observation, limits.low, limits.high)
         reward = jnp.clip(following.reward, limits.least, limits.most)
         ends = jax.random.uniform(end_key) < following.end
         beyond = jnp.abs(inside - following.observation) > limits.slack
         has_left = beyond.any() & ~ends  # What would follow an end is nobody's business.
-        return inside, reward, has_left, ends
+        return inside, reward, has_left, ~limits.has(action), ends
 
     def step(carry: Any) -> Any:
         number, observation, alive, found = carry
         keys = jax.random.split(jax.random.fold_in(key, number), len(starts))
-        observation, reward, has_left, ends = jax.vmap(one)(observation, keys)
-        has_left &= number < longest - 1
+        observation, reward, has_left, strays, ends = jax.vmap(one)(observation, keys)
+        has_left = (has_left & (number < longest - 1)) | strays
         weight = jnp.where(alive, discount ** number.astype(jnp.float32), 0.0)
         found = Play(
             found.returns + weight * reward,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stitchrl.dataset import PROPENSITY_ROUNDING, Dataset
+from stitchrl.dataset import PROPENSITY_ROUNDING, Bounds, Dataset
 from stitchrl.ope.base import Estimate, Source
 from stitchrl.ope.bounds import ReturnBounds
 
@@ -16,6 +16,9 @@ MEAN_WEIGHT_ERRORS = 5.0
 MEAN_WEIGHT_ROUNDING = 1e-3  # Propensities written with few digits, over an episode.
 UNSUPPORTED_SHARE = 0.01
 MISSED_SHARE = 0.1
+AT_BOUND = 1e-5  # Of half the range of an action.
+ROUNDING = 1e-7  # The same, in float32.
+MOST_AT_BOUNDS = 0.01  # Share of actions.
 HEAVIEST_SHAPE = 0.7  # Vehtari et al. 2024, arXiv 1507.02646.
 
 
@@ -58,6 +61,31 @@ def bad_propensity(propensity: np.ndarray, *, is_density: bool = False) -> Refus
         f"Propensities must be {'> 0' if is_density else 'in (0, 1]'}, but {wrong.sum():,} "
         f"of {len(propensity):,} are not: row {row} has {propensity[row]:.6g}.{hint}",
         "Correct the 'propensity' column, or leave it out and fit a behavior model.",
+    )
+
+
+def at_bounds(dataset: Dataset) -> Refusal | None:
+    """BAD_PROP: many continuous actions lie at a bound, where there is no density.
+
+    They were clipped, or a dose is often none: such actions have a probability. A ratio of
+    densities means nothing there; fitted ones already close to a bound.
+    """
+    if not isinstance(dataset.actions, Bounds):
+        return None
+    unit = np.abs(dataset.actions.to_unit(dataset.action))
+    near = AT_BOUND if dataset.propensity is None else ROUNDING
+    count = int((unit >= 1 - near).any(axis=1).sum())
+    share = count / dataset.size
+    # Where bounds were read off the log, two actions of each kind lie at one.
+    if share <= MOST_AT_BOUNDS or count <= 2 * unit.shape[1]:
+        return None
+    return Refusal(
+        "BAD_PROP",
+        f"{share:.1%} of the logged actions lie at a bound of what they can be. "
+        "Such actions have a probability, not a density, and importance weights, which "
+        "are ratios of densities, mean nothing there.",
+        "Log actions as they were before they were clipped; or, where an amount is often "
+        "none or all, make classes of it ('actions' as choices).",
     )
 
 

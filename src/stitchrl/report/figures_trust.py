@@ -95,16 +95,20 @@ def exact_values(report: Report, values: Values) -> Markup:
     assert report.truth is not None
     truth = report.truth
     rows = sorted(truth.values, key=lambda row: row.value)
-    known = [row.value for row in rows] + [row.own for row in rows if row.own is not None]
+    known = [row.value for row in rows]
     known += [truth.optimum] if truth.optimum is not None else []
-    room = 0.06 * (np.ptp(known) or 1.0)
+    reach = np.ptp(known) or 1.0  # What is believed far beyond it becomes an arrow.
+    near = (min(known) - reach, max(known) + reach)
+    owns = [row.own for row in rows if row.own is not None]
+    known += [own for own in owns if near[0] <= own <= near[1]]
+    low, high = min(known) - 0.06 * reach, max(known) + 0.06 * reach
     names = {
         row.policy: in_two_lines(_called(report.policy(row.policy)), 30) for row in rows
     }
     height = 36 if any(len(lines) > 1 for lines in names.values()) else 25
     figure, axes = board(760, 84 + height * len(rows), margins=(226, 32, 128, 46))
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=report.estimand.outcome)
-    axes.set_xlim(min(known) - room, max(known) + room)
+    axes.set_xlim(low, high)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", lw=0.6)
@@ -133,8 +137,10 @@ def exact_values(report: Report, values: Values) -> Markup:
         if is_behavior:
             axes.axvline(row.value, color=color, lw=1.2, ls=(0, (5, 3)))
         if row.own is not None:
-            axes.plot([row.value, row.own], [y, y], color=COLOR["own"], lw=1.2)
-            axes.plot(row.own, y, "x", ms=8, mew=2, color=COLOR["own"])
+            inside = min(max(row.own, low), high)
+            arrow = "<" if row.own < low else ">" if row.own > high else "x"
+            axes.plot([row.value, inside], [y, y], color=COLOR["own"], lw=1.2)
+            axes.plot(inside, y, arrow, ms=8, mew=2, color=COLOR["own"], clip_on=False)
             text += f", believes {values.value(row.own)}"
         axes.plot(
             row.value,

@@ -93,6 +93,8 @@ def _terms_of(report: Report, *, has_mixtures: bool) -> dict[str, list[str]]:
     """The terms each section explains: those that this report uses."""
     estimates, trust = report.decide.estimates, report.trust
     estimators = {row.estimator for row in estimates.rows} if estimates else set()
+    closeup = trust.closeup if trust else None
+    looked = {row.estimator for row in closeup.estimators} if closeup else set[str]()
     has_weights = has_mixtures or bool(trust and trust.weights)
     has_estimate = any(verdict.estimate for verdict in report.decide.verdicts)
     behavior = trust.behavior if trust else None
@@ -106,7 +108,12 @@ def _terms_of(report: Report, *, has_mixtures: bool) -> dict[str, list[str]]:
         "KL bits": has_weights,
         "Control": any(policy.kind is Kind.CONTROL for policy in report.policies),
         "Mean weight": has_weights,
+        "Pareto's k": has_weights,
         "Unseen mass": has_weights,
+        "DRL": "DRL" in looked,
+        "MB": "MB" in looked,
+        "Other estimators": bool(looked - {"WIS", "FQE", "DRL", "MB"}),
+        "SLOPE": bool(closeup and closeup.clipping),
         "ECE": bool(behavior and behavior.ece),
     }
     return {

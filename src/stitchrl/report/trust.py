@@ -66,10 +66,11 @@ class WeightRow(Part):
 
 
 class Agreement(Part):
-    """Whether weights and values say the same about one policy."""
+    """Whether methods say the same about one policy."""
 
     policy: str
-    word: Word
+    word: Word | None = None
+    """Null where they were not asked."""
     spread: Unbounded | None = None
     """Distance of the families over the range of returns."""
     sentence: str

@@ -35,7 +35,8 @@ RULE = {
     3: "Even the upper bound of the difference is below minus the margin: do not deploy.",
     4: "The lower bound of the difference is above the margin and every check is passed: "
     "deploy.",
-    5: "Every method puts it above the logged policy: pilot.",
+    5: "Every method that has a vote puts it above the logged policy (WIS and FQE; DRL "
+    "where few decisions are thin; a model that knows what the log knows): pilot.",
     6: "Otherwise: collect more data.",
 }
 
@@ -59,6 +60,18 @@ TERMS = {
     "allows 3 more.",
     "Mixture": "In a share a of decisions follow the policy, otherwise the logged policy: "
     "(1 − a) π_β + a π. The smaller a, the closer to the log, and the surer the answer.",
+    "DRL": "Double reinforcement learning: fitted values, corrected by how often the "
+    "policy would visit what was logged.",
+    "MB": "Model-based: the policy is played in a model of the process that was fitted to "
+    "the log.",
+    "Pareto's k": "How heavy the tail of the importance weights is: from 0.7 on a few "
+    "episodes outweigh all others, and weighted estimates are not believed.",
+    "Other estimators": "IS weighs whole episodes, PDIS and CWPDIS decision by decision, "
+    "RIS-WIS by how often the log itself did what; pooled FQE lets seldom tried actions "
+    "borrow from their state; DR, WDR and MAGIC combine weights with fitted values. They "
+    "are shown to be compared and have no vote of their own.",
+    "SLOPE": "A rule that takes the smallest cap on weights whose estimate still agrees "
+    "with those of all larger caps.",
     "Control": "A method known to fail on logs. It is evaluated to show that failure is "
     "noticed, and is never recommended.",
     "Mean weight": "Importance weights must average 1. If they do not, probabilities are "
@@ -85,6 +98,15 @@ TERMS_OF = {
         "KL bits",
         "Control",
     ),
-    "trust": ("Mean weight", "Unseen mass", "ECE"),
+    "trust": (
+        "Mean weight",
+        "Pareto's k",
+        "Unseen mass",
+        "ECE",
+        "DRL",
+        "MB",
+        "Other estimators",
+        "SLOPE",
+    ),
     "training": ("Own estimate", "TD error"),
 }

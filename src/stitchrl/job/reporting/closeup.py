@@ -69,23 +69,26 @@ def _model(material: Material, evidence: Evidence) -> str:
     model, say = evidence.model, material.amounts
     if model is None:
         return ""
-    members = ""
-    if len(model.members) > 1:
-        low, high = min(model.members), max(model.members)
-        members = f", of which the single ones say {say.value(low)} to {say.value(high)}"
     said = (
         f"The model (MB) is {KINDS[model.kind]} fitted to the log, in which the policy "
-        f"is played{members}. Of {material.behavior} it says {say.value(model.present)}, "
-        f"for {say.value(evidence.behavior.value)} in the log."
+        "is played."
     )
+    if model.is_checked:
+        said += (
+            f" Of {material.behavior} it says {say.value(model.present)}, for "
+            f"{say.value(evidence.behavior.value)} in the log."
+        )
     if model.outside_share > 0:
         said += (
             f" {percent(model.outside_share, 1)} of the steps played left the range of "
-            "what was logged and were held at its edge."
+            "what was logged, by their action or by what followed, which was then held at "
+            "its edge."
         )
     if model.endless_share > 0:
         said += f" {percent(model.endless_share, 1)} of the episodes played had no end."
-    return said if model.is_heard else f"{said} It has no vote on whether methods agree."
+    if model.is_heard:
+        return said
+    return f"{said} It has no vote on whether methods agree: {model.unheard}."
 
 
 def _distribution(material: Material, weights: Weights) -> Distribution | None:
@@ -123,7 +126,9 @@ def _clipping(material: Material, weights: Weights) -> list[ClippingRow]:
             break
     taken = None
     if weights.effective_size > 0:
-        taken = slope([one.value for one in every], [one.deviation for one in every])
+        looser = every[::-1]  # From the loosest cap to the strictest.
+        found = slope([one.value for one in looser], [one.deviation for one in looser])
+        taken = len(every) - 1 - found
     return [
         ClippingRow(
             cap=found.cap,

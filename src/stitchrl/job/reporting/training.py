@@ -84,7 +84,7 @@ def policies_of(material: Material, candidate: Candidate) -> list[str]:
 def _chosen(material: Material, fitted: list[Fitted], candidate: Candidate | None) -> str:
     """Which seed is evaluated, or why none is."""
     if candidate is None and any(one.stopped is None for one in fitted):
-        return "It was set aside: weights ranked it too low for FQE (--keep)."
+        return "It was set aside: weights ranked it too low for FQE (`keep` of the plan)."
     if candidate is None or len(fitted) < 2:
         return ""
     seeds = [one.plan.seed for one in fitted if one.plan.number in candidate.members]

@@ -1,5 +1,6 @@
 """Section 2: propensities, weights, agreement of methods, disagreement of policies."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -39,19 +40,26 @@ def trust_section(material: Material) -> TrustSection | None:
     return TrustSection(
         behavior=behavior_model(material),
         weights=[weight_row(material, name) for name in material.requests],
-        agreement=[
-            Agreement(
-                policy=name,
-                word=evidence.agreement.word,
-                spread=evidence.agreement.spread,
-                sentence=material.say(evidence.agreement.sentence),
-            )
-            for name, evidence in material.evidence.items()
-            if evidence.agreement is not None
-        ],
+        agreement=[*agreements(material)],
         disagreement=disagreement(material),
         closeup=closeup(material),
     )
+
+
+def agreements(material: Material) -> Iterator[Agreement]:
+    """Of each policy; "not computed" where what methods rest on was refused."""
+    for decided in material.results.verdicts:
+        evidence, found = decided.evidence, decided.evidence.agreement
+        if found is None:
+            continue
+        reason = next(one for one in decided.reasons if one.code == "AGREEMENT")
+        is_known = reason.passed is not None
+        yield Agreement(
+            policy=evidence.name,
+            word=found.word if is_known else None,
+            spread=found.spread if is_known else None,
+            sentence=material.say(found.sentence if is_known else reason.sentence),
+        )
 
 
 def weighted_trust(evidence: Evidence) -> Trust:
