@@ -11,11 +11,12 @@ from stitchrl.artifacts import ArtifactError
 from stitchrl.dataset import Dataset
 from stitchrl.findings import DataError
 from stitchrl.job.promises import GUARANTEED, named, promises_of, read_promises
-from stitchrl.job.realized import read, realize_job
+from stitchrl.job.realized import _of_spread, read, realize_job
 from stitchrl.job.run import run_job
 from stitchrl.ope.realized import Kept
 from stitchrl.plan import Plan
 from stitchrl.problems.exact import Bandit
+from stitchrl.report.format import Values
 from stitchrl.sources import write_table
 
 BEST = (0.0, 0.0, 1.0)
@@ -71,8 +72,17 @@ def test_a_promise_that_held(run, tmp_path):
     assert first.gap.level == pytest.approx(2 * first.promised.level - 1)
     assert found.followed is not None and found.followed.agreement == 1.0
     assert found.spread is not None and found.spread.fits
+    assert "does not contradict the prediction" in found.sentence
     assert "300 rounds realized" in found.sentence and "the promise held" in found.sentence
     assert not any("did not make" in note for note in found.notes)
+
+
+def test_a_spread_that_could_not_have_been_contradicted_is_not_praised(run, tmp_path):
+    log = written(played(BEST, seed=5, size=31), tmp_path / "few.parquet")
+    found = realize_job(run, log)
+    assert found.spread is not None and found.spread.fits
+    vague = found.spread.model_copy(update={"allowed": 0.7})
+    assert "cannot be compared" in _of_spread(vague, Values(read_promises(run)))
 
 
 def test_the_world_has_changed(run, tmp_path):

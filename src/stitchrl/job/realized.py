@@ -19,7 +19,7 @@ from stitchrl.ope import refusals as refuse
 from stitchrl.ope.base import Estimate
 from stitchrl.ope.bounds import return_bounds
 from stitchrl.ope.following import Following
-from stitchrl.ope.realized import Gap, Kept, calibration, gap_of
+from stitchrl.ope.realized import VAGUE_SHARE, Gap, Kept, calibration, gap_of
 from stitchrl.report.format import Values, level, percent
 from stitchrl.report.realized import Followed, Promise, Realized, Record, Spread
 from stitchrl.report.schema import Report
@@ -251,9 +251,11 @@ def _of_spread(spread: Spread | None, values: Values) -> str:
     """Whether returns are spread as predicted; empty where nothing was."""
     if spread is None:
         return ""
+    if spread.fits and spread.allowed > VAGUE_SHARE:
+        return " How returns are spread cannot be compared: too few episodes say it."
     if spread.fits:
         return (
-            " Shares of episodes with small returns are as predicted: they differ by "
+            " How returns are spread does not contradict the prediction: shares differ by "
             f"{percent(spread.distance)} at most, {percent(spread.allowed)} is allowed."
         )
     return (
