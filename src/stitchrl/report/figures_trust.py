@@ -124,7 +124,7 @@ def exact_values(report: Report, values: Values) -> Markup:
             1.01,
             text,
             transform=along,
-            ha="center",
+            ha="right" if truth.optimum > (low + 2 * high) / 3 else "center",
             va="bottom",
             color=COLOR["muted"],
         )
