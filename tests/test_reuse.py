@@ -72,6 +72,16 @@ def test_short_episodes_are_equal_by_chance():
     assert all(reused(rounds(seed), used) == 0 for seed in range(1, 20))
 
 
+def test_episodes_that_are_all_equal_are_recognized():
+    """Chance alone would make every pair equal, too: nothing tells them apart."""
+    equal = log(20)
+    rows = np.zeros(40, int)
+    equal = dataclasses.replace(
+        equal, observation=equal.observation[rows], action=equal.action[rows]
+    )
+    assert reused(equal, fingerprints(equal)) == 20
+
+
 def test_of_a_large_log_a_part_is_kept():
     large = log(KEPT + 5_000)
     used = fingerprints(large)

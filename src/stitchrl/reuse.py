@@ -45,7 +45,7 @@ def reused(dataset: Dataset, used: np.ndarray) -> int:
     same = sum(known == own for known, own in pairs)
     often = [Counter(side) for side in zip(*pairs)]
     by_chance = sum(often[0][own] * count for own, count in often[1].items()) / len(pairs)
-    if same * 2 <= by_chance + len(pairs):
+    if same < len(pairs) and same * 2 <= by_chance + len(pairs):
         return 0
     return round(same / len(here) * dataset.episodes)
 

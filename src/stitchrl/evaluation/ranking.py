@@ -40,7 +40,8 @@ class Ranking:
         if not requests:
             return []
         if self.dataset.is_tabular:
-            return self._pooled(requests, self._log.fit()).tolist()
+            fitted, states = self._log.fit(), self._states(requests)
+            return self._pooled(fitted, states, requests)
         return self._networks.rank(requests)
 
     def separation(self, requests: list[Request], values: list[float]) -> Separation:
@@ -50,9 +51,10 @@ class Ranking:
         groups, by networks on random halves of the groups.
         """
         if self.dataset.is_tabular:
-            fits = [self._log.fit(), *refits(self._log, seed=self.seed)]
-            found = np.stack([self._pooled(requests, fit) for fit in fits], axis=1)
-            return separation(found[:, 0], found[:, 1:], level=LEVEL)
+            states = self._states(requests)
+            fits = refits(self._log, seed=self.seed)
+            found = [self._pooled(fit, states, requests) for fit in fits]
+            return separation(np.array(values), np.transpose(found), level=LEVEL)
         halves = self._networks.by_halves(requests)
         return separation_by_halves(np.array(values), halves, level=LEVEL)
 
@@ -87,16 +89,18 @@ class Ranking:
             return float("nan")
         return float((weight * dataset.returns(self.discount)).sum() / total)
 
-    def _pooled(self, requests: list[Request], fitted: TabularFQE) -> np.ndarray:
-        return np.array(
-            [
-                pooled_value(fitted, self._states(request), request.share)
-                for request in requests
-            ]
-        )
+    def _pooled(
+        self, fitted: TabularFQE, states: list[np.ndarray], requests: list[Request]
+    ) -> list[float]:
+        return [
+            pooled_value(fitted, policy, request.share)
+            for policy, request in zip(states, requests)
+        ]
 
-    def _states(self, request: Request) -> np.ndarray:
-        return self._log.transitions.policy(table(request.candidate, self.dataset))
+    def _states(self, requests: list[Request]) -> list[np.ndarray]:
+        """float64 (S, count) each: what policies do in each state of the log."""
+        tables = (table(request.candidate, self.dataset) for request in requests)
+        return [self._log.transitions.policy(one) for one in tables]
 
     @cached_property
     def _log(self) -> TabularLog:

@@ -69,7 +69,8 @@ TERMS = {
     "Other estimators": "IS weighs whole episodes, PDIS and CWPDIS decision by decision, "
     "RIS-WIS by how often the log itself did what; pooled FQE lets seldom tried actions "
     "borrow from their state; DR, WDR and MAGIC combine weights with fitted values. They "
-    "are shown to be compared and have no vote of their own.",
+    "are shown to be compared; of them only RIS-WIS counts when methods are asked whether "
+    "they agree.",
     "SLOPE": "A rule that takes the smallest cap on weights whose estimate still agrees "
     "with those of all larger caps.",
     "Control": "A method known to fail on logs. It is evaluated to show that failure is "
