@@ -2,6 +2,7 @@
 
     python benchmarks/coverage.py [--logs 2000] [--only icu_0.1]
 
+Values of policies, and how much they gain on the behavior (paired, at the same level).
 Every cell is written as soon as it is finished: an interrupted run goes on; after a change
 of the code, delete .bench/coverage. Of WIS, only logs are counted on which a report would
 not refuse it; of DRL, those on which models are not too thin.
@@ -23,7 +24,7 @@ from stitchrl import artifacts
 from stitchrl.dataset import Dataset
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
-from stitchrl.ope.coverage import Coverage, measure, value_intervals
+from stitchrl.ope.coverage import Coverage, gain_intervals, measure, value_intervals
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
 from stitchrl.problems import icu_policies, icu_sepsis
 from stitchrl.problems.exact import Bandit, ToyGraph, random_mdp
@@ -41,6 +42,7 @@ class Case(NamedTuple):
     """One problem: how to draw a log of it and a policy, and what that is worth."""
 
     truth: float
+    present: float  # What the behavior is worth.
     draw: Callable[[int], tuple[Dataset, PolicyTable | DensityTable]]
     share: float = 1.0  # Of the policy in a mixture with the behavior.
     discount: float = 1.0
@@ -56,7 +58,7 @@ def bandit(size: int, share: float = 1.0) -> Case:
         return log, PolicyTable.of_states(log, np.array([problem.target]))
 
     truth = (1 - share) * problem.behavior_value + share * problem.value
-    return Case(truth, draw, share, refits=size < 1000)
+    return Case(truth, problem.behavior_value, draw, share, refits=size < 1000)
 
 
 def graph(size: int, share: float = 1.0) -> Case:
@@ -71,7 +73,8 @@ def graph(size: int, share: float = 1.0) -> Case:
         return log, PolicyTable.of_states(log, problem.policy(up))
 
     mixed = (1 - share) * problem.policy(0.5) + share * problem.policy(up)
-    return Case(mdp.value(mixed, 1.0), draw, share, refits=size < 1000)
+    present = mdp.value(problem.policy(0.5), 1.0)
+    return Case(mdp.value(mixed, 1.0), present, draw, share, refits=size < 1000)
 
 
 def random(size: int) -> Case:
@@ -85,8 +88,11 @@ def random(size: int) -> Case:
         log = process.mdp.to_dataset(rows, horizon=horizon)
         return log, PolicyTable.of_states(log, process.target)
 
-    truth = process.mdp.value(process.target, discount, horizon)
-    return Case(truth, draw, discount=discount, refits=True)
+    truth, present = (
+        process.mdp.value(policy, discount, horizon)
+        for policy in (process.target, process.behavior)
+    )
+    return Case(truth, present, draw, discount=discount, refits=True)
 
 
 def gaussian(size: int, policy: LinearGaussian) -> Case:
@@ -98,7 +104,8 @@ def gaussian(size: int, policy: LinearGaussian) -> Case:
         density = policy.density(log.observation[:, 0], log.action[:, 0])
         return log, DensityTable(density)
 
-    return Case(problem.value(policy, discount, horizon), draw, discount=discount)
+    truth, present = (problem.value(one, discount, horizon) for one in (policy, BEHAVIOR))
+    return Case(truth, present, draw, discount=discount)
 
 
 @functools.cache
@@ -116,8 +123,10 @@ def icu(size: int, share: float) -> Case:
         log = problem.simulate(size, seed, behavior)
         return log, PolicyTable.of_states(log, optimal)
 
-    truth = problem.mdp.value((1 - share) * behavior + share * optimal, 1.0)
-    return Case(truth, draw, share, refits=size < 1000)
+    truth, present = (
+        problem.mdp.value((1 - a) * behavior + a * optimal, 1.0) for a in (share, 0.0)
+    )
+    return Case(truth, present, draw, share, refits=size < 1000)
 
 
 def cases() -> dict[str, Callable[[], Case]]:
@@ -146,6 +155,7 @@ def intervals(case: Case, seed: int) -> dict[str, Interval | None]:
     if case.share == 0:
         return {"t": certification.present.interval}
     found = value_intervals(certification, policy, case.share)
+    found |= gain_intervals(certification, policy, case.share)
     if case.refits and seed % REFITS == 0:
         assert isinstance(policy, PolicyTable)
         found["FQE"] = certification.fitted_value(policy, case.share).interval
@@ -161,11 +171,14 @@ def finish(name: str, case: Callable[[], Case], first: int, logs: int) -> list[d
         return json.loads(path.read_text())
     made = case()
     draw = functools.partial(intervals, made)
-    found = measure(draw, truth=made.truth, logs=logs, seed=first)
+    gain = made.truth - made.present
+    truth = dict.fromkeys(("t", "WIS", "DRL", "betting", "FQE"), made.truth)
+    truth |= {"paired WIS": gain, "paired betting": gain}
+    found = measure(draw, truth=truth, logs=logs, seed=first)
     rows = []
     for method, coverage in found.items():
         asked = logs if method != "FQE" else (logs // REFITS if made.refits else 0)
-        if method == "betting" and coverage.label is not Label.GUARANTEED:
+        if "betting" in method and coverage.label is not Label.GUARANTEED:
             continue  # Returns have no declared bounds: what the log shows bounds nothing.
         if asked:
             rows += rows_of(f"{name}/{method}", coverage, asked)

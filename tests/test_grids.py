@@ -95,6 +95,21 @@ def test_ranges_rise_and_factors_are_positive(low, high, log):
         Range(low=low, high=high, log=log)
 
 
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("iql.expectile=.9...6", "a range must rise, but goes from 0.9 to 0.6"),
+        ("iql.expectile=.6..inf", "Input should be a finite number"),
+        ("iql.expectile=0..1:log", "must begin above 0, not at 0.0"),
+    ],
+)
+def test_an_option_says_what_is_wrong_with_its_range(text: str, said: str):
+    with pytest.raises(ValueError) as caught:
+        parse_option(text)
+    assert said in str(caught.value) and f"option '{text}'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_typed_grid_keeps_ranges():
     grid = {"expectile": [Range(low=0.6, high=0.95), 1 / 2]}
     assert typed_grid("iql", grid, find("iql", SPEC.action)) == grid

@@ -213,7 +213,8 @@ def test_singular_values_are_those_of_the_matrix(rows: int, columns: int):
 def test_the_rank_is_how_many_values_make_99_percent(values: list[float], rank: int):
     matrix = with_values(np.array(values), 256, 200)
     assert effective_rank(jnp.asarray(matrix)) == rank
-    assert effective_rank(jnp.asarray(1e-3 * matrix)) == rank
+    for scale in (1e-20, 1e-3, 1e12):
+        assert effective_rank(jnp.asarray(scale * matrix, jnp.float32)) == rank
 
 
 @pytest.mark.parametrize(

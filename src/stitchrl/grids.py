@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, get_origin
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from stitchrl.findings import perhaps
 from stitchrl.limits import impossible
@@ -199,4 +199,8 @@ def _parse_range(value: str, text: str) -> Range:
             f"'{value}' in option '{text}' is not a range: write .6..0.95, or "
             "1e-4..1e-2:log where every factor is as likely as any other."
         )
-    return Range.model_validate(found)
+    try:
+        return Range.model_validate(found)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"'{value}' in option '{text}': {why}.") from None

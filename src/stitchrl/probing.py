@@ -143,7 +143,8 @@ def singular_values(matrix: Float[Array, "rows columns"]) -> Float[Array, "least
     """
     matrix = matrix if matrix.shape[0] < matrix.shape[1] else matrix.T
     count = matrix.shape[0]
-    padded = jnp.pad(matrix, ((0, count % 2), (0, 0)))
+    scale = jnp.maximum(jnp.abs(matrix).max(), 1e-30)  # No fourth power may overflow.
+    padded = jnp.pad(matrix / scale, ((0, count % 2), (0, 0)))
     half = padded.shape[0] // 2
     # A tournament: the first stays, the others move on by one seat.
     seats = jnp.concatenate([jnp.arange(half), jnp.arange(half, 2 * half)[::-1]])
@@ -166,4 +167,4 @@ def singular_values(matrix: Float[Array, "rows columns"]) -> Float[Array, "least
     rounds = SWEEPS * (2 * half - 1)
     rows, _ = jax.lax.scan(rotate, padded, length=rounds)
     norms = jnp.linalg.norm(rows, axis=1)
-    return jnp.sort(norms, descending=True)[:count]
+    return scale * jnp.sort(norms, descending=True)[:count]

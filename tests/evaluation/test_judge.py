@@ -7,7 +7,7 @@ from evaluation.test_model_values import Steering, request
 
 from stitchrl.candidates import Candidate
 from stitchrl.dataset import Bounds, Choices, Dataset
-from stitchrl.evaluation import judge as judging
+from stitchrl.evaluation import split_models
 from stitchrl.evaluation.judge import Judge
 from stitchrl.evaluation.requests import Request
 from stitchrl.normalizer import Normalizer
@@ -150,7 +150,7 @@ def test_a_model_of_the_process_contradicts_what_fqe_makes_up(monkeypatch):
     The behavior is imitated as it is, so that few updates are enough.
     """
     behavior = request(Steering(BEHAVIOR.gain, BEHAVIOR.deviation)).candidate.policy
-    monkeypatch.setattr(judging, "imitations_of", lambda *_, **__: [behavior] * 2)
+    monkeypatch.setattr(split_models, "imitations_of", lambda *_, **__: [behavior] * 2)
     log = LQG().log(BEHAVIOR, episodes=200, horizon=10, seed=0)
     away = request(Steering(-0.2, 0.0), act="mode")
     (found,) = judge(log, certified=1, updates=600).evidence([away])

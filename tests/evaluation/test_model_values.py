@@ -118,8 +118,8 @@ def test_values_of_a_fold_are_by_the_model_of_the_other():
     log = dataclasses.replace(log, reward=np.where(fold == 0, 0.25, 0.75), state_id=None)
     models = values_of(log, request(ONE), updates=600)
     acting = models._played(request(ONE).candidate, 1.0)
-    assert models._models.kind == "networks"
-    (first, second) = models._models.of_fold
+    assert models.log.models.kind == "networks"
+    (first, second) = models.log.models.of_fold
     at = jnp.zeros(1), jnp.asarray(0)
     for ensemble, reward in ((first, 0.75), (second, 0.25)):
         step = jax.vmap(lambda one: one.step(*at, jax.random.key(0)))(ensemble)

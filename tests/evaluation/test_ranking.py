@@ -1,14 +1,19 @@
 """Ranking on one split: what weights leave to FQE, and what networks can tell apart."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from evaluation.test_model_values import Steering, request
 from evaluation.test_network_values import acting, bandit, chain
 
 from stitchrl.candidates import Candidate
+from stitchrl.evaluation import split_models
 from stitchrl.evaluation.ranking import Ranking
 from stitchrl.evaluation.requests import Request
+from stitchrl.ope.dynamics import CANNOT_CHECK, MISSES, ModelValue
+from stitchrl.problems.lqg import BEHAVIOR, LQG, TARGET
 
 
 def ranking(log, *, updates=1_000):
@@ -60,6 +65,30 @@ def test_networks_say_which_policies_are_surely_behind(by_networks):
     assert found.behind[2] == pytest.approx(0.7, abs=0.05)
     assert found.is_apart[2] and 0.5 < found.lowest[2] < found.behind[2]
     assert found.lowest[0] == 0 and found.lowest[1] < found.behind[1]
+
+
+def test_a_model_that_knows_the_present_can_only_lower_what_networks_say(monkeypatch):
+    """Also of a policy that leaves what was logged, which has no vote for that."""
+    of_networks = SimpleNamespace(rank=lambda requests: [3.0] * len(requests))
+    monkeypatch.setattr(Ranking, "networks", of_networks)
+    said = [(1.0, ""), (5.0, ""), (1.0, "it leaves"), (1.0, MISSES), (1.0, CANNOT_CHECK)]
+    found = [ModelValue(value, 0.0, 0.0, "networks", 0.0, why) for value, why in said]
+    monkeypatch.setattr(Ranking, "played", lambda self, requests: [*found, None])
+    log = dataclasses.replace(bandit(10), state_id=None, final_state_id=None)
+    assert ranking(log).values([GOOD] * 6) == [1.0, 3.0, 1.0, 3.0, 3.0, 3.0]
+
+
+def test_a_model_puts_last_what_networks_put_first(monkeypatch):
+    """Steering away from where the log went is worth -10; steering well -1.5."""
+    behavior = request(Steering(BEHAVIOR.gain, BEHAVIOR.deviation)).candidate.policy
+    monkeypatch.setattr(split_models, "imitations_of", lambda *_, **__: [behavior] * 2)
+    log = LQG().log(BEHAVIOR, episodes=60, horizon=10, seed=0)
+    away, well = (request(Steering(gain, 0.0), act="mode") for gain in (-0.2, TARGET.gain))
+    found = ranking(log, updates=200)
+    worst, best = found.values([away, well])
+    assert worst == pytest.approx(-10, abs=1.5) and best > -2.5
+    assert found.networks is not None
+    assert found.networks.rank([away])[0] > -2.5
 
 
 def test_nothing_to_rank():

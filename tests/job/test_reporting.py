@@ -107,7 +107,7 @@ def test_estimates_are_those_of_the_evidence(run):
             elif has_enough:
                 assert row.estimate.low is not None and evidence.asymptotic is not None
                 worst = row.estimate.low - present.interval.high
-                assert worst == pytest.approx(evidence.asymptotic.low, abs=1e-12)
+                assert worst < evidence.asymptotic.low  # Both on the same episodes.
         assert evidence.fqe is not None
         for completion in ("lower", "behavior", "upper"):
             row = rows.pop((evidence.name, "FQE", completion))

@@ -5,7 +5,7 @@ import pytest
 
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
-from stitchrl.ope.coverage import Coverage, measure, value_intervals
+from stitchrl.ope.coverage import Coverage, gain_intervals, measure, value_intervals
 from stitchrl.ope.policy_table import Behavior, PolicyTable
 from stitchrl.problems.exact import Bandit
 
@@ -20,7 +20,8 @@ def test_counting():
         one = Interval(0.0, width, 0.95, Label.ASYMPTOTIC, "by hand")
         return {"one": one, "two": one if seed % 2 else None, "three": None}
 
-    measured = measure(draw, truth=2.5, logs=4, seed=0)
+    truth = dict.fromkeys(("one", "two", "three"), 2.5)
+    measured = measure(draw, truth=truth, logs=4, seed=0)
     found = measured["one"]
     assert found == Coverage(2, 4, 4, width=2.5, label=Label.ASYMPTOTIC)
     assert found.rate == 0.5
@@ -41,7 +42,8 @@ def test_the_bandit_is_covered_about_as_often_as_said():
         table = PolicyTable.of_states(log, np.array([bandit.target]))
         return value_intervals(certify(log), table)
 
-    found = measure(draw, truth=bandit.value, logs=300, seed=7)
+    truth = dict.fromkeys(("WIS", "DRL", "betting"), bandit.value)
+    found = measure(draw, truth=truth, logs=300, seed=7)
     assert 0.91 < found["WIS"].rate
     assert found["betting"].rate >= 0.98
     assert found["betting"].width > found["WIS"].width
@@ -60,7 +62,9 @@ def test_refused_weights_have_no_interval():
         certification = certify(kept)
         policy = PolicyTable.of_states(kept, np.array([[0.0, 0.0, 1.0]]))
         found = value_intervals(certification, policy)
+        found |= gain_intervals(certification, policy)
         assert found["WIS"] is None and found["betting"] is not None
+        assert found["paired WIS"] is None and found["paired betting"] is not None
         weighed = {e.name: e.interval for e in certification.estimates(policy)}["WIS"]
         assert (weighed is None) == (kept_of_arm == 0)
 

@@ -13,6 +13,7 @@ from stitchrl.cli.output import AsJson, print_json, remark, results, say
 
 if TYPE_CHECKING:
     from stitchrl.job.selection import Selected
+    from stitchrl.job.training import Trained
 
 
 def select(
@@ -55,7 +56,9 @@ def select(
     strict: options.Strict = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a grid, rank it by FQE, and say which policies the log cannot tell apart.
+    """Train a grid, rank it, and say which policies the log cannot tell apart.
+
+    By FQE; of features by the lower of FQE and a model of the process.
 
     With --budget and --env, the rest is settled by trials: the next episode is played by
     the policy that promises most, and every step is counted. What is best is saved in
@@ -109,7 +112,7 @@ def select(
             budget=budget,
             tell=tell,
         )
-    _show(found, out, set_aside=trained.set_aside, as_json=as_json)
+    _show(found, trained, out, as_json=as_json)
 
 
 def _environment(name: str) -> Any:
@@ -126,7 +129,7 @@ def _environment(name: str) -> Any:
     return play
 
 
-def _show(found: "Selected", out: Path, *, set_aside: int, as_json: bool) -> None:
+def _show(found: "Selected", trained: "Trained", out: Path, *, as_json: bool) -> None:
     steps = sum(trial.steps for trial in found.trials)
     choice = found.choice
     if as_json:
@@ -145,7 +148,7 @@ def _show(found: "Selected", out: Path, *, set_aside: int, as_json: bool) -> Non
                 "directory": str(out),
                 "selected": found.best.name,
                 "ranking": ranking,
-                "set_aside": set_aside,
+                "set_aside": trained.set_aside,
                 "episodes_played": len(found.trials),
                 "environment_steps": steps,
             }
@@ -165,8 +168,8 @@ def _show(found: "Selected", out: Path, *, set_aside: int, as_json: bool) -> Non
             row += [f"{choice.tried[number]:.0f}", believed]
         table.add_row(*row)
     results().print(table)
-    if set_aside:
-        say(f"Set aside, because weights ranked them too low for FQE: {set_aside} more.")
+    for line in trained.aside:
+        say(line)
     if choice is not None:
         say(f"{len(found.trials):,} episodes were played, {steps:,} steps in all.")
     say(f"Selected: {found.best.name} ({out}/selected)")
@@ -180,8 +183,4 @@ def _apart(found: "Selected", number: int) -> str:
     standing = found.standings[number]
     if number == 0:
         return "ranked first"
-    if standing.is_apart is None:
-        return "not known"
-    if standing.is_apart:
-        return "surely behind"
-    return "cannot be told apart"
+    return "surely behind" if standing.is_apart else "cannot be told apart"

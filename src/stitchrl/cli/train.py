@@ -111,7 +111,7 @@ def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
             for number, found in ailing.items()
         }
         said = {"directory": str(out), "ranking": ranking, "stopped": numbered}
-        print_json(said | {"ailments": ailments})
+        print_json(said | {"ailments": ailments, "set_aside": trained.set_aside})
         return
     table = Table(box=box.SIMPLE_HEAD, title="Fitted value on the selection split")
     table.add_column("Policy")
@@ -121,6 +121,8 @@ def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
         value = f"{trained.ranking[candidate.name]:.4g}"
         table.add_row(candidate.name, candidate.kind, value)
     results().print(table)
+    for line in trained.aside:
+        remark(line)
     for number, reason in stopped.items():
         remark(f"Member {number:03d} {reason}")
     for number, found in ailing.items():

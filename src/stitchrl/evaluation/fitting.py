@@ -1,6 +1,7 @@
 """A log as FQE by networks sees it, and Q functions of many policies fitted on it."""
 
 import dataclasses
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -59,13 +60,9 @@ class FittingLog:
 
     def values(self, policies: list[Along], total: Sum) -> list[np.ndarray]:
         """float32 (episodes,) each: the value at the start of each episode."""
-        first = self.dataset.first_row
-        seen = self._seen(
-            self.dataset.observation[first], self.dataset.valid_actions, first
-        )
         pairs = self._fit([policy.following for policy in policies], total, self.folds)
         return [
-            _by_fold(pair, seen, policy.starts, self.fold)
+            _by_fold(pair, self._starts, policy.starts, self.fold)
             for pair, policy in zip(pairs, policies)
         ]
 
@@ -79,14 +76,11 @@ class FittingLog:
         of_row = self.dataset.episode[self.kept]
         folds = Fold.of([part[of_row] for part in parts])
         fitted = self._fit([policy.following for policy in policies], total, folds)
-        first = self.dataset.first_row
-        seen = self._seen(
-            self.dataset.observation[first], self.dataset.valid_actions, first
-        )
         found = np.empty((len(policies), len(parts)))
         for i, (networks, policy) in enumerate(zip(fitted, policies)):
             for j, (fqe, state) in enumerate(networks):
-                values = fqe.values(state.critics.network, seen, policy.starts)
+                network = state.critics.network
+                values = fqe.values(network, self._starts, policy.starts)
                 found[i, j] = np.asarray(values, np.float64)[parts[j]].mean()
         return found
 
@@ -135,6 +129,11 @@ class FittingLog:
         each = len(folds)
         every = [fitted[number] for number in range(len(models))]
         return [every[i : i + each] for i in range(0, len(every), each)]
+
+    @cached_property
+    def _starts(self) -> Any:
+        first, dataset = self.dataset.first_row, self.dataset
+        return self._seen(dataset.observation[first], dataset.valid_actions, first)
 
     def _seen(self, observation: np.ndarray, valid: np.ndarray | None, rows: Any) -> Any:
         scaled = jax.vmap(self.normalizer)(jnp.asarray(observation))

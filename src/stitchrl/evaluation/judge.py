@@ -7,16 +7,13 @@ import numpy as np
 
 from stitchrl.candidates import Candidate, densities, table
 from stitchrl.dataset import Choices, Dataset
-from stitchrl.evaluation.behavior import KnownBehavior, behavior_of, imitations_of
-from stitchrl.evaluation.model_values import ModelValues
 from stitchrl.evaluation.network_values import NetworkValues
 from stitchrl.evaluation.requests import Request
+from stitchrl.evaluation.split_models import SplitModels
 from stitchrl.ope.certification import Certification, FittedValue
-from stitchrl.ope.dynamics import ModelValue
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
 from stitchrl.ope.refusals import Refusal, already_used, behavior_missed
-from stitchrl.policies import Normalized
 from stitchrl.reuse import reused
 
 OVERESTIMATE = 0.1  # Of the range of returns: how far a learner may exceed FQE.
@@ -31,25 +28,11 @@ def estimand_discount(dataset: Dataset, asked: float | None) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class Judge(SplitModels):
     """The certification split, and everything that is computed on it once."""
 
-    dataset: Dataset
-    discount: float
-    updates: int  # Of every network fitted for evaluation.
-    seed: int
     certified: int  # Candidates judged together: what Bonferroni divides by.
     part: float = 1.0  # Of the whole log: this split.
-
-    @cached_property
-    def known(self) -> KnownBehavior:
-        """Who made this split."""
-        return behavior_of(self.dataset, lambda: self.imitations, seed=self.seed)
-
-    @cached_property
-    def imitations(self) -> list[Normalized]:
-        """Networks that imitate this split; fitted only where they are needed."""
-        return imitations_of(self.dataset, updates=self.updates, seed=self.seed)
 
     @cached_property
     def certification(self) -> Certification:
@@ -87,47 +70,15 @@ class Judge:
             for request, one in zip(requests, found)
         ]
 
-    @cached_property
-    def networks(self) -> NetworkValues | None:
-        """FQE by networks; None where states are discrete: tables do it."""
-        if self.dataset.is_tabular:
-            return None
-        return NetworkValues(
-            self.dataset,
-            self.imitations,
-            discount=self.discount,
-            updates=self.updates,
-            seed=self.seed,
-        )
-
     def _fitted(self, requests: list[Request]) -> list[FittedValue | None]:
         if self.networks is None:
             return [None] * len(requests)
         fitted = self.networks.evaluate(requests, in_full=self.certified)
-        models = self._modeled(requests)
+        models = self.played(requests)
         return [one._replace(model=model) for one, model in zip(fitted, models)]
 
-    def _modeled(self, requests: list[Request]) -> list[ModelValue | None]:
-        """By models of the process; heard only where they can be checked."""
-        values = ModelValues(
-            self.dataset,
-            self.imitations,
-            discount=self.discount,
-            updates=self.updates,
-            seed=self.seed,
-        ).evaluate(requests)
-        if not self._has_whole_returns:
-            return values
-        present, returns = self.certification.present, self.certification.returns
-        return [value and value.heard(present, returns) for value in values]
-
-    @property
-    def _has_whole_returns(self) -> bool:
-        """Whether the log's mean return is what fitted values are of."""
-        return not self.dataset.truncated.any() or self.dataset.horizon is not None
-
     def _missed(self, networks: NetworkValues) -> tuple[Refusal, ...]:
-        if not self._has_whole_returns:
+        if not self.has_whole_returns:
             return ()
         certification = self.certification
         missed = behavior_missed(

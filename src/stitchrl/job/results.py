@@ -55,6 +55,7 @@ class Results:
     date: str = ""
     truth: Truth | None = None
     diagnoses: Mapping[int, Diagnosis] = field(default_factory=dict)  # As of `Trained`.
+    set_aside: int = 0  # As of `Trained`.
 
     @property
     def certification(self) -> Dataset:

@@ -163,6 +163,7 @@ def judge_all(ready: Checked, trained: Trained | None) -> Results:
         phases={},
         commands=(),
         diagnoses=trained.diagnoses if trained else {},
+        set_aside=trained.set_aside if trained else 0,
     )
 
 

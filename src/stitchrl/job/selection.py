@@ -29,13 +29,13 @@ class Standing(NamedTuple):
     """One policy in the ranking."""
 
     candidate: Candidate
-    value: float  # FQE on the selection split; of named states the pooled one.
+    value: float  # As `Ranking.values` has it, on the selection split.
     lowest_gap: float | None  # Least that it is behind in these values; None: no other.
 
     @property
-    def is_apart(self) -> bool | None:
-        """Whether the log tells it apart from the first; None where nothing says."""
-        return None if self.lowest_gap is None else self.lowest_gap > 0
+    def is_apart(self) -> bool:
+        """Whether the log tells it apart from the first."""
+        return self.lowest_gap is not None and self.lowest_gap > 0
 
 
 class Selected(NamedTuple):
@@ -47,12 +47,12 @@ class Selected(NamedTuple):
 
     @property
     def best(self) -> Candidate:
-        """By trials where there were any, else by FQE."""
+        """By trials where there were any, else by the log."""
         return self.standings[self.choice.best if self.choice else 0].candidate
 
 
 def stand(trained: Trained) -> tuple[Standing, ...]:
-    """Candidates by FQE, and which of them the selection split can tell apart.
+    """Candidates as ranked, and which of them the selection split can tell apart.
 
     Raises `ValueError` without any.
     """
@@ -183,7 +183,7 @@ def _saved(directory: Path, names: list[str]) -> list[Trial]:
 
 def _export(selected: Selected, trained: Trained, plan: Plan, directory: Path) -> None:
     best, splits = selected.best, trained.splits
-    why = "by trials" if selected.choice else "by FQE on the selection split"
+    why = "by trials" if selected.choice else "by values fitted on the selection split"
     exported = bundle.bundle_of(
         best,
         splits.train,

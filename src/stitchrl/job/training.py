@@ -35,6 +35,12 @@ class Trained(NamedTuple):
     ranking: dict[str, float]  # Their values on the selection split.
     ranked_on: Ranking  # Where these come from.
     set_aside: int  # Policies that weights ranked too low for FQE (`plan.keep`).
+
+    @property
+    def aside(self) -> list[str]:
+        """What is to be said of these: a line, or none."""
+        return said_aside(self.set_aside)
+
     diagnoses: dict[int, Diagnosis]  # By member number; of those that have curves of Q.
 
 
@@ -110,6 +116,13 @@ def train_all(
         set_aside=len(every) - len(kept),
         diagnoses=diagnoses_of(fitted, splits.train, reward),
     )
+
+
+def said_aside(count: int) -> list[str]:
+    """A line about policies that were set aside, if any were."""
+    if not count:
+        return []
+    return [f"Set aside, because weights ranked them too low for FQE: {count} more."]
 
 
 def _kept(every: list[Candidate], ranking: Ranking, keep: int | None) -> list[Candidate]:

@@ -16,7 +16,6 @@ from stitchrl.ope.base import (
     Family,
     Interval,
     corrected_level,
-    difference,
 )
 from stitchrl.ope.bounds import ReturnBounds, return_bounds
 from stitchrl.ope.cross_fitting import CrossFit, cross_fits, cross_fitted, in_folds
@@ -33,6 +32,7 @@ from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
 from stitchrl.ope.importance import data_mean
 from stitchrl.ope.intervals import betting
 from stitchrl.ope.magic import REPLICATES
+from stitchrl.ope.paired import paired, paired_betting
 from stitchrl.ope.panel import Panel
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
 from stitchrl.ope.pooled_fqe import pooled_value
@@ -71,6 +71,11 @@ class Certification:
     def level(self) -> float:
         """Of every interval, two-sided."""
         return corrected_level(self.candidates)
+
+    @property
+    def gain_level(self) -> float:
+        """Of intervals of Δ, two-sided: each side is one test."""
+        return 1 - 2 * (1 - self.level)
 
     @cached_property
     def returns(self) -> np.ndarray:
@@ -236,12 +241,17 @@ class Certification:
         guaranteed = None
         has_enough = weights.effective_size >= self.bounds.fewest_effective
         if known and has_enough:  # Estimated propensities guarantee nothing.
-            found = self._betting(weights)
-            guaranteed = difference(found, self.present_guaranteed)
+            guaranteed = paired_betting(
+                weights,
+                self.returns,
+                self.bounds,
+                level=self.gain_level,
+                propensities_known=True,
+            )
         shape = pareto_shape(weights)
         asymptotic = None
-        if weighted.interval is not None and self.present.interval is not None:
-            asymptotic = difference(weighted.interval, self.present.interval)
+        if weighted.interval is not None:
+            asymptotic = paired(weights, self.returns, self.bounds, level=self.gain_level)
         raised = (
             refuse.unsupported(distance.unsupported_share) if known else None,
             *self.refusals_of(weights),

@@ -9,6 +9,7 @@ from scipy.stats import binom
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
 from stitchrl.ope.intervals import betting, clopper_pearson
+from stitchrl.ope.paired import paired, paired_betting
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
 
 
@@ -42,11 +43,11 @@ class Coverage:
 def measure(
     draw: Callable[[int], Mapping[str, Interval | None]],
     *,
-    truth: float,
+    truth: Mapping[str, float],
     logs: int,
     seed: int,
 ) -> dict[str, Coverage]:
-    """Draw intervals for one truth from `logs` logs, seeded `seed`, `seed` + 1, …
+    """Draw intervals, by name as their truths, from `logs` logs, seeded `seed` and on.
 
     None is an interval that was not offered.
     """
@@ -54,7 +55,7 @@ def measure(
     result = {}
     for name in drawn[0]:
         offered = [found for one in drawn if (found := one[name]) is not None]
-        covered = sum(interval.covers(truth) for interval in offered)
+        covered = sum(interval.covers(truth[name]) for interval in offered)
         widths = [interval.width for interval in offered]
         width = float(np.median(widths)) if widths else float("nan")
         labels = {interval.label for interval in offered}
@@ -81,6 +82,30 @@ def value_intervals(
         certification.returns,
         certification.bounds,
         level=certification.level,
+        propensities_known=not certification.behavior.is_fitted,
+    )
+    return found
+
+
+def gain_intervals(
+    certification: Certification, policy: PolicyTable | DensityTable, share: float = 1.0
+) -> dict[str, Interval | None]:
+    """Paired intervals for Δ, at the level of those for J, and as a report offers them."""
+    weights = certification.weights(policy, share)
+    returns, bounds, level = (
+        certification.returns,
+        certification.bounds,
+        certification.level,
+    )
+    found: dict[str, Interval | None] = {"paired WIS": None}
+    is_refused = any(certification.refusals_of(weights))
+    if not is_refused and weights.effective_size >= bounds.fewest_effective:
+        found["paired WIS"] = paired(weights, returns, bounds, level=level)
+    found["paired betting"] = paired_betting(
+        weights,
+        returns,
+        bounds,
+        level=level,
         propensities_known=not certification.behavior.is_fitted,
     )
     return found

@@ -16,6 +16,7 @@ from stitchrl.types import Scalar
 
 MOST_OUTSIDE = 0.1  # Share of steps: a model that leaves the log more often is not heard.
 CANNOT_CHECK = "the log stops before episodes end, so that it cannot be checked"
+MISSES = "it misses what the log says of who made it"
 MOST_ENDLESS = 0.01  # Share of episodes, where they must end by themselves.
 LEAST_SPREAD = 1e-3  # Of the spread of what was logged: no model is surer than that.
 
@@ -83,6 +84,11 @@ class ModelValue:
         return not self.unheard
 
     @property
+    def knows_present(self) -> bool:
+        """Whether it says of the present behavior what the log says."""
+        return self.is_checked and self.unheard != MISSES
+
+    @property
     def is_checked(self) -> bool:
         """Whether what it says of the present behavior can be held against the log."""
         return self.unheard != CANNOT_CHECK
@@ -95,7 +101,7 @@ class ModelValue:
         """
         unheard = ""
         if behavior_missed(self.present, behavior, returns) is not None:
-            unheard = "it misses what the log says of who made it"
+            unheard = MISSES
         elif self.outside_share >= MOST_OUTSIDE:
             unheard = "the policy leaves the range of what was logged"
         elif self.endless_share >= MOST_ENDLESS:

@@ -120,13 +120,20 @@ def betting(
     )
     lost = weights.sum_by_group(weights.values * (1 - scaled)) / episodes
     high = max(1 - betting_lower(lost, error=error), low)
+    label = rests_on(bounds, episodes, propensities_known=propensities_known)
+    return Interval(bounds.unscale(low), bounds.unscale(high), level, label, "betting")
+
+
+def rests_on(
+    bounds: ReturnBounds, episodes: np.ndarray, *, propensities_known: bool
+) -> Label:
+    """The label of betting bounds, with `episodes` (groups,) in each group."""
     is_guaranteed = (
         propensities_known
         and bounds.source is Source.DECLARED
         and (episodes == episodes[0]).all()
     )
-    label = Label.GUARANTEED if is_guaranteed else Label.ASYMPTOTIC
-    return Interval(bounds.unscale(low), bounds.unscale(high), level, label, "betting")
+    return Label.GUARANTEED if is_guaranteed else Label.ASYMPTOTIC
 
 
 def in_units_of(bounds: ReturnBounds, interval: Interval) -> Interval:

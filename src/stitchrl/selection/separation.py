@@ -24,10 +24,11 @@ def separation_by_halves(
 ) -> Separation:
     """The same from `halves` (policies, n): estimates on n random halves of the groups.
 
-    Over halves of a log an estimate varies as it would over whole logs of that size, if it
-    is smooth (the jackknife that deletes half of n; Shao and Wu 1989), and a network fitted
-    anew adds its own chance. Few halves are enough for Student's t; Bonferroni makes bounds
-    hold for all policies at once. Raises `ValueError` if shapes disagree.
+    Over halves of one log an estimate varies about as it would over logs of the size of the
+    whole, if it is smooth (the jackknife that deletes half of n; Shao and Wu 1989), and a
+    network fitted anew adds its own chance. Few halves are enough for Student's t;
+    Bonferroni makes bounds hold for all policies at once. Raises `ValueError` if shapes
+    disagree.
     """
     _require_rows(points, halves)
     behind = points[0] - points

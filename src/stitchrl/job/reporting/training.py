@@ -13,6 +13,7 @@ from stitchrl.job.diagnoses import options_until
 from stitchrl.job.reporting.labels import member_label, typeset
 from stitchrl.job.reporting.material import Material
 from stitchrl.job.reporting.worth import beliefs, said_worth, worth_of
+from stitchrl.job.training import said_aside
 from stitchrl.plan import run_lengths
 from stitchrl.presets import Preset, presets_of
 from stitchrl.report.schema import (
@@ -44,7 +45,12 @@ def training_section(material: Material) -> TrainingSection | None:
         return None
     return TrainingSection(
         algorithms=algorithms,
-        sentences=[*beliefs(material), *_units(material), *_stopped(by_label)],
+        sentences=[
+            *beliefs(material),
+            *_units(material),
+            *_stopped(by_label),
+            *said_aside(material.results.set_aside),
+        ],
     )
 
 
@@ -84,7 +90,7 @@ def policies_of(material: Material, candidate: Candidate) -> list[str]:
 def _chosen(material: Material, fitted: list[Fitted], candidate: Candidate | None) -> str:
     """Which seed is evaluated, or why none is."""
     if candidate is None and any(one.stopped is None for one in fitted):
-        return "It was set aside: weights ranked it too low for FQE (`keep` of the plan)."
+        return "It was set aside: weights ranked it too low for FQE."
     if candidate is None or len(fitted) < 2:
         return ""
     seeds = [one.plan.seed for one in fitted if one.plan.number in candidate.members]
