@@ -173,12 +173,15 @@ def finish(name: str, case: Callable[[], Case], first: int, logs: int) -> list[d
     draw = functools.partial(intervals, made)
     gain = made.truth - made.present
     truth = dict.fromkeys(("t", "WIS", "DRL", "betting", "FQE"), made.truth)
-    truth |= {"paired WIS": gain, "paired betting": gain}
+    truth |= {"gain": gain, "guaranteed gain": gain}
     found = measure(draw, truth=truth, logs=logs, seed=first)
     rows = []
     for method, coverage in found.items():
         asked = logs if method != "FQE" else (logs // REFITS if made.refits else 0)
-        if "betting" in method and coverage.label is not Label.GUARANTEED:
+        if (
+            method in ("betting", "guaranteed gain")
+            and coverage.label is not Label.GUARANTEED
+        ):
             continue  # Returns have no declared bounds: what the log shows bounds nothing.
         if asked:
             rows += rows_of(f"{name}/{method}", coverage, asked)

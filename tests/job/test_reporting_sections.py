@@ -9,12 +9,13 @@ from job import example
 from stitchrl.audit import audit
 from stitchrl.audit.words import facts
 from stitchrl.candidates import table
+from stitchrl.dataset import Choices
 from stitchrl.fit import Fitted
 from stitchrl.job.reporting import build
 from stitchrl.job.results import Results
 from stitchrl.ope.base import Source
 from stitchrl.ope.evidence import Evidence
-from stitchrl.report.format import percent
+from stitchrl.report.format import number, percent
 from stitchrl.report.schema import Report, Trust
 from stitchrl.verdict import Recommendation
 
@@ -219,6 +220,25 @@ def test_changes_by_state_equal_a_hand_computation():
     departed = np.maximum(1 - 0.5 / behavior, 0)
     assert changes.changed == pytest.approx(departed.mean())
     assert sum(group.n for group in changes.groups) == log.size
+    most = f"wait ({percent(0.5)} instead of {percent(1 - sails.mean())})"
+    assert changes.sentences[0] == f"Over all decisions, what changes most: {most}."
+
+
+def test_changes_of_joint_actions_are_of_each_choice():
+    """What is drawn twice by a coin: the second coin was 1 in nine of ten."""
+    log, rng = example.external().dataset, np.random.default_rng(0)
+    first, second = rng.integers(0, 2, log.size), rng.random(log.size) < 0.9
+    coins = Choices.joint(("first", "second"), (("0", "1"), ("no", "yes")))
+    joint = replace(log, actions=coins, action=(2 * first + second).astype(np.int32))
+    plan = {"algorithms": {}, "tabular": False, "policies": ("uniform",)}
+    changes = build(example.run(joint, **plan)).decide.changes
+    assert changes is not None
+    said = [
+        f"{name} ({percent(0.5)} instead of {percent(1 - coin.mean())})"
+        for name, coin in (("first 0", first), ("second no", second))
+    ]
+    expected = f"Over all decisions, what changes most: {', '.join(said)}."
+    assert changes.sentences[0] == expected
 
 
 def test_changes_of_a_mixture_are_shown_in_full(icu):
@@ -228,8 +248,9 @@ def test_changes_of_a_mixture_are_shown_in_full(icu):
     assert changes is not None and changes.policy == "value_iteration"
     assert f"follows it in {percent(0.1)} of decisions" in changes.sentences[0]
     assert "followed in full, not the recommended mixture" in changes.sentences[0]
-    assert "In patients with " in changes.sentences[1]
-    assert "are standard deviations from the mean" in changes.sentences[2]
+    assert changes.sentences[1].startswith("Over all decisions, what changes most: fluids ")
+    assert "In patients with " in changes.sentences[2]
+    assert "are standard deviations from the mean" in changes.sentences[3]
     assert sum(group.n for group in changes.groups) == results.certification.size
     for group in changes.groups:
         sizes = [abs(change.policy - change.logged) for change in group.changes]
@@ -246,6 +267,9 @@ def test_changes_of_continuous_actions_are_means_in_their_units():
     log = results.dataset
     total = sum(group.n * group.changes[0].logged for group in changes.groups)
     assert total / log.size == pytest.approx(log.action.mean())
+    after = sum(group.n * group.changes[0].policy for group in changes.groups) / log.size
+    means = f"{number(after)} instead of {number(float(log.action.mean()))}"
+    assert f"Over all decisions: on average push is {means}." in changes.sentences
     assert all(group.name.startswith("position ") for group in changes.groups)
     assert not any("standard deviations" in sentence for sentence in changes.sentences)
 

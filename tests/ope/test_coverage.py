@@ -64,7 +64,7 @@ def test_refused_weights_have_no_interval():
         found = value_intervals(certification, policy)
         found |= gain_intervals(certification, policy)
         assert found["WIS"] is None and found["betting"] is not None
-        assert found["paired WIS"] is None and found["paired betting"] is not None
+        assert found["gain"] is None and found["guaranteed gain"] is not None
         weighed = {e.name: e.interval for e in certification.estimates(policy)}["WIS"]
         assert (weighed is None) == (kept_of_arm == 0)
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from stitchrl.ope.base import Label, Source, difference
+from stitchrl.ope.base import Interval, Label, Source, difference
 from stitchrl.ope.bounds import ReturnBounds
 from stitchrl.ope.certification import Certification
 from stitchrl.ope.empirical_likelihood import deviance
+from stitchrl.ope.gains import gains
 from stitchrl.ope.intervals import betting, betting_lower
 from stitchrl.ope.paired import paired, paired_betting
 from stitchrl.ope.policy_table import Behavior, PolicyTable
@@ -113,6 +114,27 @@ def test_labels():
     assert both(*drawn(each=3))[1].label is Label.ASYMPTOTIC  # The last has two.
 
 
+def test_estimated_propensities_are_not_paired():
+    """One interval less the other, and nothing guaranteed; without intervals nothing."""
+    weights, x = drawn()
+    of_policy, present = (
+        Interval(low, high, 0.95, Label.ASYMPTOTIC, "by hand")
+        for low, high in ((0.4, 0.6), (0.3, 0.35))
+    )
+    given = {"of_policy": of_policy, "present": present, "level": 0.9}
+    guaranteed, found = gains(weights, x, UNIT, is_known=False, **given)
+    assert guaranteed is None and found is not None
+    assert (found.low, found.high, found.level) == pytest.approx((0.05, 0.3, 0.9))
+    nothing = gains(weights, x, UNIT, is_known=False, **(given | {"of_policy": None}))
+    assert nothing == (None, None)
+    known = gains(weights, x, UNIT, is_known=True, **given)
+    assert [one.method[:6] for one in known if one] == ["paired", "paired"]
+    unweighed = Weights(np.full(80, -np.inf), weights.group)
+    assert gains(unweighed, x, UNIT, is_known=True, **given)[1] is None
+    few = ReturnBounds(0.0, 1.0, Source.DATA)  # Undeclared: from 100 effective on.
+    assert gains(weights, x, few, is_known=True, **given) == (None, None)
+
+
 @pytest.mark.parametrize("share, narrower", [(1.0, 0.6), (0.1, 0.2)])
 def test_they_hold_and_are_narrow(share, narrower):
     """On a bandit: 150 logs of 300; Δ = .32 a. Wider by far is one less the other."""
@@ -128,7 +150,11 @@ def test_they_hold_and_are_narrow(share, narrower):
             of_policy = betting(
                 weights, certification.returns, UNIT, level=0.95, propensities_known=True
             )
-            apart = difference(of_policy, certification.present_guaranteed)
+            unit = Weights(np.zeros(300), np.arange(300))
+            present = betting(
+                unit, certification.returns, UNIT, level=0.95, propensities_known=True
+            )
+            apart = difference(of_policy, present)
             widths.append([one.width / apart.width for one in found])
     assert 2 <= missed[0] <= 12  # 7.5 expected.
     assert missed[1] <= 2

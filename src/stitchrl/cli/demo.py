@@ -1,5 +1,6 @@
 """`stitchrl demo`: the whole job on simulated patients, where the truth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,9 +81,13 @@ def simulated(place: Path, *, patients: int, seed: int) -> "Dataset":
     Raises `ArtifactError` if the log of other patients stands there.
     """
     from stitchrl import sources
+    from stitchrl.choices import Choices
     from stitchrl.problems import icu_sepsis
 
     log = icu_sepsis.load().simulate(patients, seed)
+    levels = tuple(str(level) for level in range(icu_sepsis.LEVELS))
+    drugs = Choices.joint(("fluids", "vasopressors"), (levels, levels))
+    log = replace(log, actions=drugs)  # As hospitals log them: a column for each.
     if not place.is_file():
         sources.write_table(log, place)
     found = sources.load(place)

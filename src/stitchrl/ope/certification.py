@@ -29,10 +29,9 @@ from stitchrl.ope.dynamics import ModelValue
 from stitchrl.ope.evidence import Evidence, Kind
 from stitchrl.ope.fqe_bootstrap import bootstrap_interval, refits, replicates_for
 from stitchrl.ope.fqe_tabular import TabularFQE, TabularLog
+from stitchrl.ope.gains import gains
 from stitchrl.ope.importance import data_mean
-from stitchrl.ope.intervals import betting
 from stitchrl.ope.magic import REPLICATES
-from stitchrl.ope.paired import paired, paired_betting
 from stitchrl.ope.panel import Panel
 from stitchrl.ope.policy_table import Behavior, DensityTable, PolicyTable
 from stitchrl.ope.pooled_fqe import pooled_value
@@ -91,12 +90,6 @@ class Certification:
     def present(self) -> Estimate:
         """J(π_β) with its Student t interval."""
         return data_mean(self.dataset, discount=self.discount, level=self.level)
-
-    @cached_property
-    def present_guaranteed(self) -> Interval:
-        """J(π_β) by betting: all weights are 1, so that propensities do not matter."""
-        unit = Weights(np.zeros(self.dataset.episodes), self.dataset.episode_group)
-        return self._betting(unit)
 
     @cached_property
     def log(self) -> TabularLog | None:
@@ -238,20 +231,16 @@ class Certification:
         estimates = self._estimates(panel, policy, evidence.share, fitted)
         distance = fitted.divergence if fitted else None
         distance = distance or self.divergence(policy, evidence.share)
-        guaranteed = None
-        has_enough = weights.effective_size >= self.bounds.fewest_effective
-        if known and has_enough:  # Estimated propensities guarantee nothing.
-            guaranteed = paired_betting(
-                weights,
-                self.returns,
-                self.bounds,
-                level=self.gain_level,
-                propensities_known=True,
-            )
+        guaranteed, asymptotic = gains(
+            weights,
+            self.returns,
+            self.bounds,
+            of_policy=weighted.interval,
+            present=self.present.interval,
+            is_known=known,
+            level=self.gain_level,
+        )
         shape = pareto_shape(weights)
-        asymptotic = None
-        if weighted.interval is not None:
-            asymptotic = paired(weights, self.returns, self.bounds, level=self.gain_level)
         raised = (
             refuse.unsupported(distance.unsupported_share) if known else None,
             *self.refusals_of(weights),
@@ -339,15 +328,6 @@ class Certification:
             effective_size=weights.effective_size,
             followed=int((weights.relative > 0).sum()),
             episodes=self.dataset.episodes,
-        )
-
-    def _betting(self, weights: Weights) -> Interval:
-        return betting(
-            weights,
-            self.returns,
-            self.bounds,
-            level=self.level,
-            propensities_known=True,
         )
 
     @property

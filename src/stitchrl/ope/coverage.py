@@ -8,8 +8,8 @@ from scipy.stats import binom
 
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
+from stitchrl.ope.gains import gains
 from stitchrl.ope.intervals import betting, clopper_pearson
-from stitchrl.ope.paired import paired, paired_betting
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
 
 
@@ -92,20 +92,14 @@ def gain_intervals(
 ) -> dict[str, Interval | None]:
     """Paired intervals for Δ, at the level of those for J, and as a report offers them."""
     weights = certification.weights(policy, share)
-    returns, bounds, level = (
+    guaranteed, asymptotic = gains(
+        weights,
         certification.returns,
         certification.bounds,
-        certification.level,
+        of_policy=None,
+        present=None,
+        is_known=True,
+        level=certification.level,
     )
-    found: dict[str, Interval | None] = {"paired WIS": None}
     is_refused = any(certification.refusals_of(weights))
-    if not is_refused and weights.effective_size >= bounds.fewest_effective:
-        found["paired WIS"] = paired(weights, returns, bounds, level=level)
-    found["paired betting"] = paired_betting(
-        weights,
-        returns,
-        bounds,
-        level=level,
-        propensities_known=not certification.behavior.is_fitted,
-    )
-    return found
+    return {"gain": None if is_refused else asymptotic, "guaranteed gain": guaranteed}

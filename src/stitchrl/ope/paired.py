@@ -29,7 +29,7 @@ def paired_betting(
 ) -> Interval:
     """Δ from 1 + (W - 1) x ≥ 0 and, as E[W] = 1, from 1 + (W - 1) (1 - x).
 
-    Guaranteed at any n under the conditions of `intervals.betting`, and labelled alike.
+    Guaranteed at any n under the conditions of `intervals.betting`, and labeled alike.
     """
     scaled = np.clip(bounds.scale(returns), 0.0, 1.0)
     episodes = weights.sum_by_group(np.ones(weights.episodes))

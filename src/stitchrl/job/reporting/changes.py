@@ -54,7 +54,7 @@ def _shares(material: Material, candidate: Candidate) -> WhatWouldChange:
         _group_of_shares(material, candidate, group, departure, gains)
         for group in grouping.groups
     ]
-    sentences = _in_full(material, candidate)
+    sentences = [*_in_full(material, candidate), _overall(material, candidate)]
     most = max(groups, key=lambda group: group.changed or 0.0)
     sentences.append(
         f"{_where(material, grouping, most.name)} ({most.n:,} decisions), "
@@ -75,6 +75,26 @@ def _shares(material: Material, candidate: Candidate) -> WhatWouldChange:
         groups=groups,
         sentences=sentences,
     )
+
+
+def _overall(material: Material, candidate: Candidate) -> str:
+    """Of each choice that is made, the label whose share changes most, wherever."""
+    space = material.dataset.actions
+    assert isinstance(space, Choices)
+    taken = space.split(material.dataset.action[material.rows])
+    each = material.probabilities(candidate).mean(axis=0, dtype=np.float64)
+    number_of = space.split(np.arange(space.count))
+    parts = []
+    for i, labels in enumerate(space.parts or (space.labels,)):
+        logged = np.bincount(taken[:, i], minlength=len(labels)) / len(taken)
+        policy = np.bincount(number_of[:, i], each, minlength=len(labels))
+        most = int(np.abs(policy - logged).argmax())
+        name = f"{space.names[i]} {labels[most]}" if space.parts else labels[most]
+        shares = (
+            f"{percent(min(float(policy[most]), 1.0))} instead of {percent(logged[most])}"
+        )
+        parts.append(f"{name} ({shares})")
+    return f"Over all decisions, what changes most: {', '.join(parts)}."
 
 
 def _group_of_shares(
@@ -162,6 +182,7 @@ def _means(material: Material, candidate: Candidate) -> WhatWouldChange:
         groups=groups,
         sentences=[
             *_in_full(material, candidate),
+            f"Over all decisions: {lower_first(_most_changed(space, logged, policy)[1])}",
             f"{_where(material, grouping, most.name)} ({len(most.rows):,} decisions), "
             f"{material.inside(candidate)} departs most from the log: {lower_first(said)}",
             *_units(material, grouping),
@@ -172,6 +193,15 @@ def _means(material: Material, candidate: Candidate) -> WhatWouldChange:
 def _group_of_means(
     group: Group, space: Bounds, logged: np.ndarray, policy: np.ndarray
 ) -> StateGroup:
+    changes, sentence = _most_changed(space, logged, policy)
+    return StateGroup(
+        name=group.name, n=len(group.rows), changes=changes, sentence=sentence
+    )
+
+
+def _most_changed(
+    space: Bounds, logged: np.ndarray, policy: np.ndarray
+) -> tuple[list[ActionChange], str]:
     before, after = logged.mean(axis=0), policy.mean(axis=0)
     width = np.subtract(space.high, space.low)
     order = np.argsort(-np.abs(after - before) / width, kind="stable")[:SHOWN_ACTIONS]
@@ -181,12 +211,7 @@ def _group_of_means(
     ]
     most = changes[0]
     means = f"{number(most.policy)} instead of {number(most.logged)}"
-    return StateGroup(
-        name=group.name,
-        n=len(group.rows),
-        changes=changes,
-        sentence=f"On average {most.action} is {means}.",
-    )
+    return changes, f"On average {most.action} is {means}."
 
 
 def _in_full(material: Material, candidate: Candidate) -> list[str]:
