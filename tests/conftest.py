@@ -8,6 +8,12 @@ from typing import Any
 
 import pytest
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if WORKER and hasattr(os, "sched_setaffinity"):
+    # A core for each: threads of XLA that wait for one another's cores double the time.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(WORKER.removeprefix("gw")) % len(cores)]})
+
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Programs compiled once serve every process that the tests start.
     compiled = tempfile.TemporaryDirectory(prefix="stitchrl-compiled-")
