@@ -14,6 +14,7 @@ from stitchrl.artifacts import save_sealed
 from stitchrl.cli.train import _show
 from stitchrl.diagnosis import Ailment, Diagnosis
 from stitchrl.fit import Fitted
+from stitchrl.job.training import said_aside
 from stitchrl.plan import MemberPlan
 from stitchrl.problems import icu_sepsis
 from stitchrl.sources import write_table
@@ -147,12 +148,17 @@ def test_training_tells_what_ails_a_member(capsys, tmp_path):
         diagnoses={0: ill, 1: ill, 2: well},
         candidates=[],
         ranking={},
+        set_aside=2,
+        aside=said_aside(2),
     )
     _show(trained, tmp_path, as_json=True)
-    said = json.loads(capsys.readouterr().out)["ailments"]
+    printed = json.loads(capsys.readouterr().out)
+    said = printed["ailments"]
+    assert printed["set_aside"] == 2
     assert said.keys() == {"000"}
     assert said["000"]["ailment"] == "overfitting" and said["000"]["updates"] == 500
     _show(trained, tmp_path, as_json=False)
     shown = " ".join(capsys.readouterr().err.split())
     assert "Member 000, overfitting: It peaked. Take the checkpoint at the peak" in shown
     assert "Member 001" not in shown and "Member 002" not in shown
+    assert "weights ranked them too low for FQE: 2 more." in shown and not said_aside(0)

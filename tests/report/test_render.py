@@ -182,6 +182,14 @@ def test_what_was_not_computed_is_a_dash_without_a_rule_beside_it():
     assert "– not computed: Unknown. LOWER_BOUND ✓ passed:" in text
 
 
+def test_that_harm_was_not_shown_is_no_merit():
+    fields = json.loads(fixture.icu_report().model_dump_json())
+    verdict = next(v for v in fields["decide"]["verdicts"] if v["policy"] == "tabular_30")
+    for passed, said in ((True, "○ harm not shown:"), (False, "✕ not passed:")):
+        verdict["reasons"][0] |= {"code": "WORSE", "passed": passed, "sentence": "Not it."}
+        assert f"{said} Not it. WORSE" in plain(render(Report.model_validate(fields)))
+
+
 def test_every_mixture_and_the_full_policy_have_a_verdict():
     text = plain(page_of("icu"))
     table = text[text.index("How far may we move?") : text.index("All estimates, against")]
