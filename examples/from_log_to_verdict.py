@@ -15,7 +15,7 @@ plan = stitchrl.Plan(
     mapping=tomllib.loads(MAP.read_text()),
     algorithms={"iql": {"hidden": [[16, 16]]}},
     updates=1000,
-    fqe_updates=1000,
+    fqe_updates=300,
 )
 results = stitchrl.run(plan, log, "run")
 print(results.recommendation.decision, results.recommendation.sentence)

@@ -74,7 +74,7 @@ def directory(tmp_path_factory):
     out = tmp_path_factory.mktemp("twenty") / "run"
     words = ["run", LOG, "--mapping", MAP, "--out", out, "--force", "--json"]
     words += ["--algorithms", "iql", "-o", "iql.hidden=16x16"]
-    result = call(*words, "--updates", "1000", "--fqe-updates", "1000")
+    result = call(*words, "--updates", "1000", "--fqe-updates", "300")
     assert result.exit_code == 0, result.output
     assert document(result)["decision"] == "cannot_say"
     return out

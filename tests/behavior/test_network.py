@@ -29,7 +29,7 @@ def log_of(rows: int, *, is_predictable: bool) -> Dataset:
 @pytest.mark.parametrize("rows", [60, 300])
 def test_where_nothing_can_be_foretold_the_shares_of_actions_stay(rows):
     log = log_of(rows, is_predictable=False)
-    known = behavior_of(log, lambda: imitations_of(log, updates=8_000, seed=0), seed=0)
+    known = behavior_of(log, lambda: imitations_of(log, updates=3_000, seed=0), seed=0)
     assert known.information is not None and known.calibration_error is not None
     assert known.information.bits_explained > -0.06
     assert known.calibration_error < 0.12
@@ -38,7 +38,7 @@ def test_where_nothing_can_be_foretold_the_shares_of_actions_stay(rows):
 
 def test_what_can_be_foretold_is():
     log = log_of(2_000, is_predictable=True)
-    known = behavior_of(log, lambda: imitations_of(log, updates=8_000, seed=0), seed=0)
+    known = behavior_of(log, lambda: imitations_of(log, updates=3_000, seed=0), seed=0)
     assert known.information is not None and known.calibration_error is not None
     chance = 1 / (1 + np.exp(-2 * log.observation[:, 0] - 1))
     p = np.where(log.action == 1, chance, 1 - chance)
@@ -68,7 +68,7 @@ def doses(rows: int, *, has_two_modes: bool) -> tuple[Dataset, np.ndarray]:
 @pytest.mark.parametrize("has_two_modes", [False, True])
 def test_doses_of_one_or_two_kinds_have_densities_that_hold(has_two_modes):
     log, true = doses(3_000, has_two_modes=has_two_modes)
-    models = imitations_of(log, updates=6_000, seed=0)
+    models = imitations_of(log, updates=2_000, seed=0)
     if has_two_modes:
         assert all(isinstance(model.policy, SquashedMixture) for model in models)
     known = behavior_of(log, lambda: models, seed=0)

@@ -119,7 +119,7 @@ def test_densities_are_in_the_units_of_the_log():
 
 def test_fitted_densities_of_unknown_calibration_are_not_trusted():
     log, same = dosed(has_propensity=False)
-    (found,) = judge(log, certified=1, updates=2_000).evidence([same])
+    (found,) = judge(log, certified=1, updates=800).evidence([same])
     assert found.mean_weight == pytest.approx(1, abs=0.1)
     failed = {reason.code for reason in decide(found).reasons if not reason.passed}
     assert {"CALIBRATION", "UNSEEN"} <= failed

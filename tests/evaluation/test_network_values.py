@@ -66,7 +66,7 @@ def values_of(log: Dataset, *, updates: int, discount: float = 1.0) -> NetworkVa
 
 @pytest.mark.parametrize("discount, exact", [(1.0, 10), (0.99, 9.174312), (0.9, 5.263158)])
 def test_the_chain_is_worth_what_it_must(discount, exact):
-    networks = values_of(chain(), discount=discount, updates=8_000)
+    networks = values_of(chain(), discount=discount, updates=3_000)
     (value,) = networks.rank([UNIFORM])
     assert value == pytest.approx(exact, rel=0.01)
 
@@ -148,7 +148,7 @@ def test_continuous_actions_are_drawn_and_mixed():
         actions=Bounds(("dose",), (-1.0,), (1.0,)),
     )
     always = Candidate("always .6", "policy", "mode", Constant())
-    networks = values_of(log, updates=4_000)
+    networks = values_of(log, updates=1_500)
     whole, half = networks.evaluate([Request(always), Request(always, 0.5)])
     assert whole.completions.behavior == pytest.approx(0.6, abs=0.03)
     assert half.completions.behavior == pytest.approx(0.4, abs=0.04)
@@ -176,7 +176,7 @@ def test_a_policy_is_followed_at_its_own_observations():
         Request(Candidate(f"{slope} s", "policy", "mode", Following(jnp.float32(slope))))
         for slope in slopes
     ]
-    networks = values_of(log, updates=4_000)
+    networks = values_of(log, updates=1_500)
     found = networks.rank(requests)
     exact = [-((1 - slope) ** 2) * 0.12 for slope in slopes]
     assert found == pytest.approx(exact, abs=0.02)
@@ -226,7 +226,7 @@ def fixed(chances: tuple[float, ...]) -> Request:
 def test_a_declared_horizon_ends_values_as_in_closed_form():
     requests = [fixed(chances) for chances in CHANCES]
     exact = [STEPS * float(np.dot(chances, REWARDS)) for chances in CHANCES]
-    settings = {"discount": 1.0, "updates": 8_000, "seed": 0}
+    settings = {"discount": 1.0, "updates": 3_000, "seed": 0}
     log = timed_log(has_states=True)
     prepared = TabularLog.of(log, discount=1.0)
     states = [prepared.transitions.policy(table(r.candidate, log)) for r in requests]
@@ -242,7 +242,7 @@ def test_a_declared_horizon_ends_values_as_in_closed_form():
 def test_bits_add_up_to_where_episodes_were_cut(knows_final):
     chances = np.array([0.45, 0.3, 0.25])
     log = timed_log(has_states=False, knows_final=knows_final)
-    networks = values_of(log, updates=8_000, discount=0.99)
+    networks = values_of(log, updates=3_000, discount=0.99)
     (fitted,) = networks.evaluate([fixed(tuple(chances.tolist()))])
     exact = STEPS * float((chances * np.log2(chances * 3)).sum())  # 0.455
     assert fitted.divergence is not None
