@@ -17,7 +17,8 @@ if WORKER and hasattr(os, "sched_setaffinity"):
 if "XLA_FLAGS" not in os.environ:
     # Programs are ready twice as soon, and no less exact: see `stitchrl.testing.subject`.
     os.environ["XLA_FLAGS"] = (
-        "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
+        "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false "
+        "--xla_cpu_parallel_codegen_split_count=1"
     )
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

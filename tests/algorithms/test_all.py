@@ -105,8 +105,8 @@ def test_reaches_the_known_answer(name: str, kind: str):
     dataset = one_step(kind)
     subject = Subject(cls(**{**tiny(cls), "learning_rate": 3e-3, **sharper}), kind, dataset)
     run = subject.start(jax.random.key(1))
-    for _ in range(100):
-        run = subject.half(run)
+    for _ in range(50):
+        run, _ = subject.whole(subject.algorithm, run)
     action = subject.act(subject.algorithm, run.state, run.key)["mode"]
     largest = REGRET[name][list(KINDS).index(kind)]
     assert regret(dataset, np.asarray(action)) < largest

@@ -3,6 +3,7 @@
 import json
 
 from cli.conftest import SMALL, call, document
+from repository import ROOT
 
 import stitchrl
 from stitchrl.artifacts import verify
@@ -69,6 +70,16 @@ def test_weights_may_leave_few_to_fqe(log, tmp_path):
 def test_a_budget_needs_a_place(log):
     result = call("select", log, *SMALL, "--budget", 3)
     assert result.exit_code == 2 and "give both" in result.stderr
+
+
+def test_trials_elsewhere_are_refused_before_any_training(tmp_path):
+    examples = ROOT / "examples"
+    words = ["--mapping", examples / "map.toml", *TRIALS, "--out", tmp_path / "run"]
+    result = call("select", examples / "twenty_rows.csv", *SMALL, *words)
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "has 47 features and 25 discrete actions, this log 4 and 2 discrete" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_controls_alone_are_no_choice(log, tmp_path):

@@ -1,6 +1,7 @@
 """Who made the log, where states are not discrete: a network that imitates it."""
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from stitchrl.ope.policy_table import DensityTable, PolicyTable
 from stitchrl.ope.refusals import AT_BOUND
 from stitchrl.policies import Normalized, action_probabilities
 from stitchrl.population import member, train_population
+from stitchrl.rows import at_rows
 from stitchrl.spaces import Masked, Spec
 from stitchrl.tree import hyperparameters
 
@@ -129,8 +131,8 @@ def _log_likelihood(actors: list, experience: Experience, unseen: list) -> float
     total = 0.0
     for actor, rows in zip(actors, unseen):
         batch = take(experience.transitions, rows)
-        found = jax.vmap(actor.log_prob)(batch.observation, batch.action)
-        action = np.asarray(batch.action)
+        found = at_rows(actor, "log_prob", batch.observation, batch.action)
+        found, action = np.asarray(found), np.asarray(batch.action)
         if action.ndim > 1:
             found = found[(np.abs(action) < 1 - AT_BOUND).all(axis=1)]
         total += float(found.sum())
@@ -165,7 +167,7 @@ def behavior_densities(dataset: Dataset, fold: np.ndarray, models: list) -> Dens
     Each is from a model that did not see its episode.
     """
     assert isinstance(dataset.actions, Bounds)
-    log_prob = _of_logged(dataset, fold, [model.log_prob for model in models])
+    log_prob = _of_logged(dataset, fold, models, "log_prob")
     return DensityTable(np.exp(log_prob) / dataset.actions.stretch)
 
 
@@ -174,19 +176,21 @@ def transforms(dataset: Dataset, fold: np.ndarray, models: list) -> np.ndarray:
 
     Each is from a model that did not see its episode.
     """
-    found = _of_logged(dataset, fold, [model.cdf for model in models])
+    found = _of_logged(dataset, fold, models, "cdf")
     return np.clip(found, 0.0, 1.0)
 
 
-def _of_logged(dataset: Dataset, fold: np.ndarray, functions: list) -> np.ndarray:
-    """float64 (size, *): of each observation and logged action, by its fold's function."""
+def _of_logged(dataset: Dataset, fold: np.ndarray, models: list, method: str) -> np.ndarray:
+    """float64 (size, *): of each observation and logged action, by its fold's model."""
     assert isinstance(dataset.actions, Bounds)
     action = dataset.actions.to_unit(dataset.action).astype(np.float32)
     of_row = fold[dataset.episode]
-    rows = [np.flatnonzero(of_row == number) for number in range(len(functions))]
+    rows = [np.flatnonzero(of_row == number) for number in range(len(models))]
     parts = [
-        np.asarray(jax.vmap(function)(dataset.observation[here], action[here]), np.float64)
-        for function, here in zip(functions, rows)
+        np.asarray(
+            at_rows(model, method, dataset.observation[here], action[here]), np.float64
+        )
+        for model, here in zip(models, rows)
     ]
     return np.concatenate(parts)[np.argsort(np.concatenate(rows))]
 
@@ -201,5 +205,9 @@ def _probabilities(
     seen: Any = observation
     if valid is not None:
         seen = Masked(observation, valid | ~valid.any(axis=1, keepdims=True))
-    rows = jax.vmap(lambda o: action_probabilities(model, o, count))(seen)
-    return np.asarray(rows, np.float64)
+    return np.asarray(_probabilities_at(model, seen, count), np.float64)
+
+
+@partial(jax.jit, static_argnames="count")
+def _probabilities_at(model: Any, observations: Any, count: int) -> Any:
+    return jax.vmap(lambda o: action_probabilities(model, o, count))(observations)

@@ -1,7 +1,7 @@
 """`stitchrl select`: choose among settings by the log, or by a few trials as well."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -12,8 +12,10 @@ from stitchrl.cli.errors import LINE
 from stitchrl.cli.output import AsJson, print_json, remark, results, say
 
 if TYPE_CHECKING:
-    from stitchrl.job.selection import Selected
+    from stitchrl.candidates import Candidate
+    from stitchrl.job.selection import Environment, Selected
     from stitchrl.job.training import Trained
+    from stitchrl.zoo.entry import Entry
 
 
 def select(
@@ -74,7 +76,7 @@ def select(
     from stitchrl.job.selection import select as select_job
     from stitchrl.job.stages import train_job
 
-    environment = None if env is None else _environment(env)
+    entry = None if env is None else _entry(env)
     planning.require_directory(out)
     resolved, dataset = planning.planned(
         log,
@@ -100,6 +102,8 @@ def select(
             "strict": strict or None,
         },
     )
+    if entry is not None:
+        entry.require_alike(dataset)  # Before hours of training.
     with working.working(out) as tell:
         trained = train_job(
             resolved, dataset, out, tell=tell, commands=[("The choice", ctx.meta[LINE])]
@@ -108,21 +112,24 @@ def select(
             trained,
             resolved,
             out,
-            environment=environment,
+            environment=None if entry is None else _environment(entry),
             budget=budget,
             tell=tell,
         )
     _show(found, trained, out, as_json=as_json)
 
 
-def _environment(name: str) -> Any:
+def _entry(name: str) -> "Entry":
     from stitchrl import zoo
     from stitchrl.zoo import packages
 
     entry = zoo.find(name)
-    packages.require(entry.needs, f"'{name}'")  # Before hours of training.
+    packages.require(entry.needs, f"'{name}'")
+    return entry
 
-    def play(candidate: Any, seed: int) -> tuple[float, int]:
+
+def _environment(entry: "Entry") -> "Environment":
+    def play(candidate: "Candidate", seed: int) -> tuple[float, int]:
         value = entry.trial(candidate.policy, act=candidate.act, seed=seed)
         return value.mean, value.steps
 

@@ -14,6 +14,7 @@ from stitchrl.normalizer import Normalizer
 from stitchrl.ope.fqe_network import FQE, Probabilities
 from stitchrl.ope.policy_table import PolicyTable
 from stitchrl.population import by_program, member, train_population
+from stitchrl.rows import at_rows
 from stitchrl.spaces import Masked
 
 
@@ -80,7 +81,7 @@ class FittingLog:
         for i, (networks, policy) in enumerate(zip(fitted, policies)):
             for j, (fqe, state) in enumerate(networks):
                 network = state.critics.network
-                values = fqe.values(network, self._starts, policy.starts)
+                values = _values(fqe, network, self._starts, policy.starts)
                 found[i, j] = np.asarray(values, np.float64)[parts[j]].mean()
         return found
 
@@ -136,7 +137,7 @@ class FittingLog:
         return self._seen(dataset.observation[first], dataset.valid_actions, first)
 
     def _seen(self, observation: np.ndarray, valid: np.ndarray | None, rows: Any) -> Any:
-        scaled = jax.vmap(self.normalizer)(jnp.asarray(observation))
+        scaled = at_rows(self.normalizer, "__call__", observation)
         return scaled if valid is None else Masked(scaled, jnp.asarray(valid[rows]))
 
 
@@ -170,11 +171,14 @@ def unpaid(dataset: Dataset) -> Dataset:
     )
 
 
+_values = jax.jit(FQE.values)
+
+
 def _by_fold(
     networks: list[tuple[FQE, Any]], observation: Any, acting: Any, fold: np.ndarray
 ) -> np.ndarray:
     values = [
-        np.asarray(fqe.values(state.critics.network, observation, acting))
+        np.asarray(_values(fqe, state.critics.network, observation, acting))
         for fqe, state in networks
     ]
     return np.stack(values)[fold, np.arange(len(fold))]

@@ -128,7 +128,12 @@ def _spread(rows: Rows) -> tuple[Any, Any]:
 def _surprise(ensemble: Any, rows: Rows) -> float:
     """Mean over rows and members."""
 
-    def of_one(model: Any) -> Any:
-        return jax.vmap(model.surprise)(*map(jnp.asarray, rows)).mean()
+    return float(_mean_surprise(ensemble, rows))
 
-    return float(jax.vmap(of_one)(ensemble).mean())
+
+@jax.jit
+def _mean_surprise(ensemble: Any, rows: Rows) -> Any:
+    def of_one(model: Any) -> Any:
+        return jax.vmap(model.surprise)(*rows).mean()
+
+    return jax.vmap(of_one)(ensemble).mean()

@@ -14,6 +14,7 @@ from stitchrl.evaluation.requests import Request
 from stitchrl.normalizer import Normalizer
 from stitchrl.ope.dynamics import ModelValue, Play, play
 from stitchrl.policies import Normalized
+from stitchrl.rows import at_rows
 from stitchrl.splits import folds
 from stitchrl.tree import pytree
 from stitchrl.types import Scalar
@@ -117,9 +118,7 @@ class ModelValues:
         each = max(-(-EPISODES // (2 * members)), -(-len(first) // members))
         # Every start is played as often as any other, give or take one, by all together.
         rows = np.resize(first, members * each).reshape(each, members).T
-        starts = jax.vmap(jax.vmap(self.log.normalizer))(
-            jnp.asarray(dataset.observation[rows])
-        )
+        starts = at_rows(self.log.normalizer, "__call__", dataset.observation)[rows]
         key = jax.random.fold_in(jax.random.key(self.seed), PLAYED + number)
         keys = jax.random.split(key, members)
         acts = _by_mode if act == "mode" else _by_sample

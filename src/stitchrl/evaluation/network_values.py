@@ -1,6 +1,7 @@
 """FQE by networks, for logs whose observations are vectors: many policies at once."""
 
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -185,11 +186,7 @@ class NetworkValues:
         self, observation: np.ndarray, fold: np.ndarray, samples: int, seed: int
     ) -> np.ndarray:
         keys = jax.random.split(jax.random.key(seed), (len(observation), samples))
-        draw = jax.vmap(lambda m, o, k: m.sample(o, k), in_axes=(None, None, 0))
-        draws = [
-            np.asarray(jax.vmap(draw, in_axes=(None, 0, 0))(model, observation, keys))
-            for model in self.imitations
-        ]
+        draws = [np.asarray(_draws(m, observation, keys)) for m in self.imitations]
         return np.stack(draws)[fold, np.arange(len(observation))]
 
     def _divergences(self, requests: list[Request]) -> list[Divergence]:
@@ -220,6 +217,13 @@ class NetworkValues:
         policy = self._mixed(request).probabilities
         unseen = self.behavior.probabilities < RARE
         return float(np.where(unseen, policy, 0).sum(axis=1).mean())
+
+
+@jax.jit
+def _draws(model: Any, observations: Any, keys: Any) -> Any:
+    """(row, sample, …): an action for each key of each row."""
+    of_row = jax.vmap(model.sample, in_axes=(None, 0))
+    return jax.vmap(of_row)(observations, keys)
 
 
 def _kl_of_rows(policy: np.ndarray, behavior: np.ndarray) -> np.ndarray:

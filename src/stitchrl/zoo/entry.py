@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from stitchrl.dataset import Dataset
+from stitchrl.dataset import Choices, Dataset
 from stitchrl.rollout import ACTORS, Act, Environments, Mapped, Played, Players, play
 from stitchrl.zoo import packages
 
@@ -102,6 +102,7 @@ class Entry:
     name: str
     recipe: int  # Counted up whenever `build` makes other rows.
     rows: int
+    features: int  # Of each observation.
     actions: str  # How many of which kind, in words.
     about: str
     source: str  # Whose simulator, whose recipe, under which license.
@@ -128,6 +129,20 @@ class Entry:
                 f"{packages.REMEDY}"
             )
         return log
+
+    def require_alike(self, log: Dataset) -> None:
+        """Raise `ValueError` if policies that read this log cannot act here."""
+        actions = log.actions
+        is_discrete = isinstance(actions, Choices)
+        words = f"{actions.count} discrete" if is_discrete else f"{actions.size} continuous"
+        found = log.observation.shape[1], words
+        if found != (self.features, self.actions):
+            raise ValueError(
+                f"'{self.name}' has {self.features} features and {self.actions} actions, "
+                f"this log {found[0]} and {words}: no policy of one can be tried in the "
+                "other. Name the data set that the log is from ('stitchrl zoo list'), or "
+                "choose by the log alone, without trials."
+            )
 
     def trial(self, policy: Any, *, act: Act, seed: int = 0) -> Value:
         """Play one episode: its return, in the units of the log, and its steps."""

@@ -35,6 +35,7 @@ def _pointmaze(
         name=f"pointmaze-{name}",
         recipe=1,
         rows=rows,
+        features=4,
         actions="2 continuous",
         about="A ball pushed through a maze on unknown errands; to stay at one place, "
         "ways must be joined.",
@@ -59,6 +60,7 @@ def _hopper_log(name: str, about: str, build: Callable, sha256: str) -> Entry:
         name=f"hopper-{name}-zoo-v0",
         recipe=1,
         rows=hopper_logs.SIZE,
+        features=11,
         actions="3 continuous",
         about=about,
         source=HOPPER,
@@ -81,6 +83,7 @@ def _ogbench(name: str, about: str, course: ogbench.Course, sha256: str) -> Entr
         name=f"ogbench-pointmaze-medium-{name}",
         recipe=1,
         rows=ogbench.SIZE,
+        features=2,
         actions="2 continuous",
         about=about,
         source=OGBENCH,
@@ -164,6 +167,7 @@ _ALL = (
         name="icu-sepsis",
         recipe=1,
         rows=138_175,
+        features=47,
         actions="25 discrete",
         about="Patients with sepsis, simulated from a process with known dynamics, treated "
         "as clinicians do.",
