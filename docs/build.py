@@ -7,6 +7,7 @@ every hyper-parameter. The prose of a page, above its facts, is written by hand.
 
 import argparse
 import dataclasses
+import functools
 import inspect
 import re
 import sys
@@ -57,22 +58,27 @@ def kinds_of(name: str) -> dict[str, type]:
     return {KIND[kind is Continuous]: cls for kind, cls in kinds.items()}
 
 
-def shapes(cls: type, kind: str) -> tuple[Any, Any]:
-    """The state of a class at its defaults, and one update, as shapes."""
-    algorithm, key = cls(), jax.random.key(0)
-    experience = Experience.of(small_log(kind))
-    state = jax.eval_shape(lambda key: algorithm.init(key, experience.spec), key)
-    data = jax.eval_shape(prepare, algorithm, experience)
-    batch = jax.eval_shape(algorithm.sample, data, key)
-    return state, jax.jit(algorithm.update).lower(state, batch, key)
+experience_of = functools.cache(lambda kind: Experience.of(small_log(kind)))
+KEY = jax.random.key(0)
+
+
+def state_of(cls: type, kind: str) -> Any:
+    """The state of a class at its defaults, as shapes."""
+    spec = experience_of(kind).spec
+    return jax.eval_shape(lambda key: cls().init(key, spec), KEY)
 
 
 def operations(cls: type, kind: str) -> float:
-    return shapes(cls, kind)[1].cost_analysis()["flops"]
+    """Of one update at the defaults."""
+    algorithm = cls()
+    data = jax.eval_shape(prepare, algorithm, experience_of(kind))
+    batch = jax.eval_shape(algorithm.sample, data, KEY)
+    update = jax.jit(algorithm.update).lower(state_of(cls, kind), batch, KEY)
+    return update.cost_analysis()["flops"]
 
 
 def networks(cls: type, kind: str) -> str:
-    state = shapes(cls, kind)[0]
+    state = state_of(cls, kind)
     names = [n for n, part in zip(state._fields, state) if isinstance(part, Learner)]
     sizes = " x ".join(map(str, cls().hidden))
     return f"{', '.join(names)}; {sizes}"

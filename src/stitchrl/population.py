@@ -37,7 +37,15 @@ def stack(trees: Sequence[Any]) -> Any:
             "Only runs that differ in float hyper-parameters and seeds can be one program; "
             "these differ in a class or in an int, bool or tuple. Train them in groups."
         )
-    return jax.tree.map(lambda *leaves: jnp.stack([*map(jnp.asarray, leaves)]), *trees)
+    return jax.tree.map(_stack, *trees)
+
+
+def _stack(*leaves: Any) -> Any:
+    """On the host where it can be: JAX would compile a program for every shape."""
+    dtype = jnp.result_type(*leaves)
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return jnp.stack(leaves)
+    return np.stack(leaves).astype(dtype)
 
 
 def member(tree: Any, index: int) -> Any:
