@@ -54,7 +54,7 @@ bench-peer: ## The scores of d3rlpy on two of these logs; hours.
 
 parity: ## What other packages for evaluation say, which tests must equal; ARGS=--check.
 	@.ci/set-up .venv-parity parity
-	@.venv-parity/bin/python benchmarks/parity_peers.py $(ARGS)
+	@.venv-parity/bin/python -P benchmarks/parity_peers.py $(ARGS)
 
 bench-demo bench-resume bench-bitflips bench-coverage bench-notifications \
 bench-stitching bench-overestimation bench-trap bench-estimators \

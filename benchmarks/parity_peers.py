@@ -1,7 +1,9 @@
 """What obp, SCOPE-RL, vw-estimators and rliable say of small inputs, for tests to equal.
 
-Runs in an environment of its own, where those four work together. Writes what it is given
-and what it finds to tests/ope/peers.json, or with --check compares with what is there.
+Runs in an environment of its own, where those four work together, and with `python -P`:
+the `estimators` of VW must not be the bench of that name beside this file. Writes what it
+is given and what it finds to tests/ope/peers.json, or with --check compares with what is
+there.
 """
 
 import argparse
@@ -206,7 +208,11 @@ def main() -> None:
     }
     if options.check:
         before = json.loads(PLACE.read_text())
-        sys.exit(0 if same(before, now) else f"{PLACE.name} is not what peers say now.")
+        if not same(before, now):
+            sys.exit(f"{PLACE.name} is not what peers say now.")
+        names = ", ".join(f"{name} {now['versions'][name]}" for name in PEERS)
+        print(f"{PLACE.name} is what {names} say.")
+        return
     PLACE.write_text(json.dumps(now, indent=1) + "\n")
 
 
