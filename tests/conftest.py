@@ -3,7 +3,6 @@
 import atexit
 import os
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,8 +30,6 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax  # noqa: E402  After its settings.
 
-MAPPED = Path("/proc/self/maps")
-
 jax.config.update("jax_enable_x64", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -53,11 +50,8 @@ def pytest_collection_modifyitems(items: list) -> None:
 
 
 def pytest_runtest_teardown(item: Any, nextitem: Any) -> None:
-    """After a group its programs go, once they are many.
+    """After a group its programs go, once they are many."""
+    if nextitem is None or group_of(nextitem) != group_of(item):
+        from stitchrl.programs import make_room  # Not before its types are checked.
 
-    Each maps memory, and Linux lets a process map 65,530 pieces: XLA dies at the next.
-    """
-    if nextitem is not None and group_of(nextitem) == group_of(item):
-        return
-    if MAPPED.is_file() and MAPPED.read_bytes().count(b"\n") > 20_000:
-        jax.clear_caches()
+        make_room()

@@ -27,6 +27,7 @@ from stitchrl.population import (
     start_members,
 )
 from stitchrl.probing import Probe, measure
+from stitchrl.programs import make_room
 from stitchrl.train import Run, prepare, start
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -78,6 +79,7 @@ def fit(
     clock = _Clock(total=updates * len(plans), report=report)
     fitted: dict[int, Fitted] = {}
     for indices in by_program([plan.algorithm for plan in plans]):
+        make_room()
         group = _Group([plans[i] for i in indices], experience, probe, directory, chunk)
         for warning in group.warnings:
             warn(warning)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Key
 from stitchrl.algorithms.base import Trainable
 from stitchrl.experience import Experience
 from stitchrl.learner import Metrics
+from stitchrl.programs import make_room
 from stitchrl.train import Run, advance, prepare, start
 
 
@@ -145,6 +146,7 @@ def train_population(
 
     For members that need no probing, guarding or saving. Members must share a program.
     """
+    make_room()
     members = start_members(algorithms, experience, keys)
     data = prepare(algorithms[0], experience)
     members, _, _ = advance_members(members, data, steps)
