@@ -74,8 +74,11 @@ def test_a_member_with_bad_numbers_stops_and_the_others_go_on(tmp_path):
     assert [one.records for one in again] == [one.records for one in fitted]
 
 
-def test_probes_are_recorded_and_finished_runs_are_not_repeated(tmp_path):
+def test_probes_are_recorded_and_finished_runs_are_not_repeated(tmp_path, monkeypatch):
+    times = []
+    monkeypatch.setattr("stitchrl.fit.make_room", lambda: times.append("before"))
     first = train(tmp_path, bc=SMALL, iql=SMALL)
+    assert len(times) == 2  # Programs.
     record = first[-1].records[-1]
     assert {"step", "train/critics/loss", "held_out/critics/loss"} <= record.keys()
     assert {"own_estimate", "q/logged", "q/policy"} <= record.keys()

@@ -79,10 +79,15 @@ def test_members_are_lone_runs(experience: Experience, members: Members):
             assert metrics[name][index] == pytest.approx(float(value), rel=1e-3, abs=1e-4)
 
 
-def test_training_them_all_is_the_same(experience: Experience, members: Members):
+def test_training_them_all_is_the_same(
+    experience: Experience, members: Members, monkeypatch: pytest.MonkeyPatch
+):
+    times = []
+    monkeypatch.setattr(population, "make_room", lambda: times.append("before"))
     states = train_population(ALGORITHMS, experience, KEYS, 4)
     after, _, _ = advance_members(members, experience, 4)
     assert_same_bits(states, gathered(after.runs.state))
+    assert times == ["before"]
 
 
 def test_chunks_and_resumed_members_are_equal_bit_for_bit(
@@ -144,6 +149,7 @@ def test_only_runs_that_differ_in_floats_share_a_program():
     stacked = stack(ALGORITHMS)
     np.testing.assert_allclose(stacked.discount, [0.99, 0.99, 0.5])
     assert member(stacked, 1).learning_rate == np.float32(1e-3)
+    assert stacked.learning_rate.weak_type  # As of one algorithm alone: it promotes alike.
     assert stacked.hidden == (8,)
 
 

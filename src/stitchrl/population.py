@@ -42,11 +42,17 @@ def stack(trees: Sequence[Any]) -> Any:
 
 
 def _stack(*leaves: Any) -> Any:
-    """On the host where it can be: JAX would compile a program for every shape."""
-    dtype = jnp.result_type(*leaves)
-    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return jnp.stack(leaves)
-    return np.stack(leaves).astype(dtype)
+    """Arrays of the CPU as NumPy does it: JAX would compile a program for every shape."""
+    if jax.default_backend() == "cpu" and all(map(_is_plain, leaves)):
+        return np.stack(leaves)
+    return jnp.stack([*map(jnp.asarray, leaves)])
+
+
+def _is_plain(leaf: Any) -> bool:
+    """Not a key, and not a number: JAX alone knows that those promote weakly."""
+    return isinstance(leaf, jax.Array) and not (
+        jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) or leaf.weak_type
+    )
 
 
 def member(tree: Any, index: int) -> Any:

@@ -96,10 +96,10 @@ class FittingLog:
         rows = self._seen(dataset.observation, dataset.valid_actions, slice(None))
         final = np.nan_to_num(dataset.final_observation)
         ends = self._seen(final, dataset.final_valid_actions, slice(None))
-        at_rows = _probabilities(policy.probabilities, zero)
+        here = _probabilities(policy.probabilities, zero)
         at_ends = _probabilities(policy.final_probabilities, final_zero)
         return (
-            _by_fold(pair, rows, at_rows, self.fold[dataset.episode]),
+            _by_fold(pair, rows, here, self.fold[dataset.episode]),
             _by_fold(pair, ends, at_ends, self.fold),
         )
 

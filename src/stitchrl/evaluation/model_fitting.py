@@ -127,7 +127,6 @@ def _spread(rows: Rows) -> tuple[Any, Any]:
 
 def _surprise(ensemble: Any, rows: Rows) -> float:
     """Mean over rows and members."""
-
     return float(_mean_surprise(ensemble, rows))
 
 

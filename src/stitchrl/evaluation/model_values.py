@@ -118,7 +118,8 @@ class ModelValues:
         each = max(-(-EPISODES // (2 * members)), -(-len(first) // members))
         # Every start is played as often as any other, give or take one, by all together.
         rows = np.resize(first, members * each).reshape(each, members).T
-        starts = at_rows(self.log.normalizer, "__call__", dataset.observation)[rows]
+        raw = dataset.observation[rows.ravel()]
+        starts = at_rows(self.log.normalizer, "__call__", raw).reshape(*rows.shape, -1)
         key = jax.random.fold_in(jax.random.key(self.seed), PLAYED + number)
         keys = jax.random.split(key, members)
         acts = _by_mode if act == "mode" else _by_sample

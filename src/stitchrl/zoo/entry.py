@@ -103,7 +103,7 @@ class Entry:
     recipe: int  # Counted up whenever `build` makes other rows.
     rows: int
     features: int  # Of each observation.
-    actions: str  # How many of which kind, in words.
+    actions: str  # "25 discrete", "2 continuous": compared with logs.
     about: str
     source: str  # Whose simulator, whose recipe, under which license.
     needs: tuple[str, ...]  # Packages, of the versions in `packages.PINNED`.
