@@ -63,7 +63,7 @@ def test_line_2_too_far(change, code):
     verdict = decide(replace(GOOD, **change, asymptotic=delta(-0.3, -0.1)))
     assert (verdict.decision, verdict.line) == (Decision.CANNOT_SAY, 2)
     assert code in failed(verdict)
-    assert verdict.remedy is not None and "ix it with the present" in verdict.remedy
+    assert verdict.remedy is not None and "mix in more of the present" in verdict.remedy
     assert decide(replace(GOOD, effective_size=10.0, kl_bits=13.0)).line != 2
 
 
@@ -239,7 +239,10 @@ def test_a_gain_within_the_noise_of_the_present_needs_no_pilot_length():
     rule = verdict.stopping_rule
     assert rule is not None and verdict.required_n == 26_000
     assert "too small for the pilot to prove it: that needs about 26,000 in" in rule
-    assert "shows whether it is safe" in rule and "adoption takes" not in rule
+    assert "shows whether it can be carried out" in rule and "adoption" not in rule
+    # Of [.76, .8]: at .72, log(17 / .05) / KL(.28 || .24) = 5.83 / .0042.
+    assert "If it is worth only 0.72, withdrawal takes at most about 1,400 pilot" in rule
+    assert "the ends of the interval of present behavior" in rule
 
 
 def test_what_would_settle_it_is_counted_in_the_whole_log():

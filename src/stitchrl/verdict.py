@@ -29,6 +29,7 @@ from stitchrl.ope.conditions import (
 )
 from stitchrl.ope.evidence import ENOUGH_SHARE, Evidence, Kind
 from stitchrl.ope.planning import (
+    PilotTest,
     expected_pilot,
     pilot_test,
     required_groups,
@@ -207,7 +208,7 @@ def _cheapest(evidence: Evidence, code: str, mixtures: Sequence[Evidence]) -> st
         and not (mixture.refusals or mixture.has_few_effective or mixture.is_far)
     ]
     if not near:
-        return own or "Move less far: mix it with the present behavior."
+        return own or "Move less far: mix in more of the present behavior."
     largest = max(near, key=lambda mixture: mixture.share)
     return (
         f"Move less far: {largest.name} ({largest.share:.0%} of the way) is the largest "
@@ -290,8 +291,8 @@ def _stopping_rule(evidence: Evidence, needed: float | None) -> str | None:
         enough = "" if needed is None else f": that needs about {needed:,.0f} in the log"
         expected = (
             " The gain is too small for the pilot to prove it"
-            f"{enough}. The pilot shows whether it is safe and can be done, and logs "
-            "decisions of this kind."
+            f"{enough}. The pilot shows whether it can be carried out, and logs decisions "
+            "of this kind."
         )
     return (
         "Every week, give the outcomes of all pilot episodes so far, in their order, to "
@@ -299,5 +300,19 @@ def _stopping_rule(evidence: Evidence, needed: float | None) -> str | None:
         f"the first, against 'worth at most {said(test.high)}', has reached "
         f"{1 / ERROR:.0f}, adopt the policy; if the second, against 'worth at least "
         f"{said(test.low)}', has, withdraw it; else go on. Either errs with probability at "
-        f"most {ERROR:.0%}, however often one looks.{expected}"
+        f"most {ERROR:.0%}, however often one looks. The two values are the ends of the "
+        f"interval of present behavior.{expected}{_harm(test)}"
+    )
+
+
+def _harm(test: PilotTest) -> str:
+    """How long it takes to notice a value as far below the interval as that is wide."""
+    value = test.low - (test.high - test.low)
+    if value <= test.bounds.low:
+        return ""
+    share, mean = test.bounds.scale(np.array([value, test.low])).tolist()
+    episodes = expected_pilot(1 - share, 1 - mean, error=ERROR)
+    return (
+        f" If it is worth only {said(value)}, withdrawal takes at most about "
+        f"{episodes:,.0f} pilot episodes: what must be noticed sooner needs other signs."
     )

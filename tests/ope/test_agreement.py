@@ -60,3 +60,7 @@ def test_what_has_no_interval_is_not_said_to_overlap():
     assert agreement([bare[0], estimate("FQE", 4.0)], RETURNS).sentence.endswith("returns.")
     both = agreement([estimate("WIS", 4.0), estimate("FQE", 4.0)], RETURNS)
     assert both.sentence.endswith("and their intervals overlap.")
+    third = Estimate("RIS-WIS", Family.WEIGHTS, 4.2, None, 100)
+    several = agreement([estimate("WIS", 4.0), third, estimate("FQE", 4.0)], RETURNS)
+    assert several.sentence.startswith("The medians of WIS, RIS-WIS; FQE lie 0.1 apart")
+    assert several.sentence.endswith("and the intervals that there are overlap.")

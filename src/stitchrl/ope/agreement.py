@@ -55,13 +55,16 @@ def agreement(estimates: Sequence[Estimate], returns: np.ndarray) -> Agreement:
         word = Word.AGREE
     else:
         word = Word.TENSION if spread < FAR else Word.CONFLICT
-    apart = f"{names} lie {distance:.3g} apart, {spread:.0%} of the range of returns"
+    if len(of_family) < len(estimates):
+        names = f"The medians of {'; '.join(map(_named, of_family.values()))}"
+    apart = f"{names} lie {distance:.3g} apart, {spread:.1%} of the range of returns"
     if not pairs:
         return Agreement(word, float(spread), f"{apart}.")
-    sentence = apart + (
-        ", and their intervals overlap." if overlap else ", intervals apart."
-    )
-    return Agreement(word, float(spread), sentence)
+    if not overlap:
+        return Agreement(word, float(spread), f"{apart}, intervals apart.")
+    every = all(one.interval for one in estimates)
+    whose = "their intervals" if every else "the intervals that there are"
+    return Agreement(word, float(spread), f"{apart}, and {whose} overlap.")
 
 
 def _named(members: Sequence[Estimate]) -> str:

@@ -117,7 +117,7 @@ def low_effective_size(
         "ESS_LOW",
         f"Only {effective_size:.1f} of {groups:,} independent episodes effectively speak "
         "about this policy; at least 10 must.",
-        "Move less far: mix the policy with the present behavior. "
+        "Move less far: mix in more of the present behavior. "
         f"Or log about {needed:,.0f} episodes in all.",
     )
 
@@ -165,7 +165,7 @@ def heavy_tail(shape: float) -> Refusal | None:
         f"The largest importance weights fall off so slowly (Pareto's k is {shape:.2f}; "
         f"from {HEAVIEST_SHAPE} on weighted means are not to be trusted) that the next "
         "episode may outweigh all others.",
-        "Move less far: mix the policy with the present behavior.",
+        "Move less far: mix in more of the present behavior.",
     )
 
 

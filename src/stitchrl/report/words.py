@@ -48,9 +48,9 @@ TERMS = {
     "certified together, the higher each level, so that all their bounds together err 5 "
     "times in 100. Of a difference each side is a test of its own: where others have 99 %, "
     "its interval has 98 %. Where propensities are logged it is computed from both values "
-    "on the same episodes, and narrower than one interval less the other. Guaranteed: at "
-    "any sample size. Asymptotic: for large samples. Model-based: if a fitted model is "
-    "right.",
+    "on the same episodes, and mostly narrower than one interval less the other. "
+    "Guaranteed: at any sample size. Asymptotic: for large samples. Model-based: if a "
+    "fitted model is right.",
     "WIS": "Weighted importance sampling: the mean return of the log, in which episodes "
     "count more if the policy would have acted as was logged.",
     "FQE": "Fitted Q evaluation: a model, fitted to the log, of what follows when the "

@@ -115,9 +115,10 @@ def _reach(material: Material, decided: Verdict) -> str:
         return ""
     if max(judged) == 1:
         return "The log can judge it even when followed in full."
+    further = min(share for share, _ in steps if share > max(judged))
     return (
-        f"The log can judge it in up to {percent(max(judged))} of decisions; further is "
-        "too far from what was logged."
+        f"The log can judge it in up to {percent(max(judged))} of decisions, but not in "
+        f"{percent(further)}, the next share tried: its checks say why."
     )
 
 
