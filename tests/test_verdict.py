@@ -231,7 +231,7 @@ def test_line_5_pilot():
     assert rule is not None
     assert "at most 0.8'" in rule and "at least 0.76'" in rule and "reached 20" in rule
     assert rule.startswith("Every week") and "stitchrl." not in rule
-    assert "If it is worth 0.84, adoption takes" in rule
+    assert "If the policy is worth 0.84, adoption takes" in rule
 
 
 def test_a_gain_within_the_noise_of_the_present_needs_no_pilot_length():
@@ -241,7 +241,10 @@ def test_a_gain_within_the_noise_of_the_present_needs_no_pilot_length():
     assert "too small for the pilot to prove it: that needs about 26,000 in" in rule
     assert "shows whether it can be carried out" in rule and "adoption" not in rule
     # Of [.76, .8]: at .72, log(17 / .05) / KL(.28 || .24) = 5.83 / .0042.
-    assert "If it is worth only 0.72, withdrawal takes at most about 1,400 pilot" in rule
+    assert (
+        "If the policy is worth only 0.72, withdrawal takes at most about 1,400 pilot"
+        in rule
+    )
     assert "the ends of the interval of present behavior" in rule
 
 

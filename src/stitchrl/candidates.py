@@ -10,15 +10,14 @@ import numpy as np
 
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.ope.policy_table import RARE, DensityTable, PolicyTable
-from stitchrl.policies import Normalized, WithoutRare, action_probabilities
+from stitchrl.policies import Normalized, WithoutRare, probabilities_at_rows
 from stitchrl.reuse import NOTHING
 from stitchrl.rewards import RewardTransform
-from stitchrl.spaces import Masked
+from stitchrl.rows import BLOCK
 from stitchrl.value_iteration import TabularPolicy
 
 Act = Literal["sample", "mode"]
 Kind = Literal["policy", "control", "external"]
-BLOCK = 8192  # Rows at a time, to bound memory.
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +66,13 @@ def table(candidate: Candidate, dataset: Dataset) -> PolicyTable:
         rows = _uniform(dataset.valid_actions, (dataset.size, choices.count))
         final = _uniform(final_valid, (dataset.episodes, choices.count))
         return PolicyTable.create(rows, np.where(_known(dataset)[:, None], final, np.nan))
-    rows = _probabilities(
-        policy, _observations(dataset.observation, dataset.valid_actions), choices.count
+    rows = probabilities_at_rows(
+        policy, dataset.observation, dataset.valid_actions, choices.count
     )
-    final = _probabilities(
-        policy, _observations(dataset.final_observation, final_valid), choices.count
+    final = probabilities_at_rows(
+        policy, dataset.final_observation, final_valid, choices.count
     )
-    final = np.where(_known(dataset)[:, None], np.asarray(final, np.float64), np.nan)
-    return PolicyTable.create(np.asarray(rows, np.float64), final)
+    return PolicyTable.create(rows, np.where(_known(dataset)[:, None], final, np.nan))
 
 
 def state_probabilities(
@@ -88,7 +86,7 @@ def state_probabilities(
         return candidate.policy.probabilities
     if candidate.policy == "uniform":
         return _uniform(None, (len(observations), count))
-    rows = np.asarray(_probabilities(candidate.policy, observations, count), np.float64)
+    rows = probabilities_at_rows(candidate.policy, observations, None, count)
     return rows / rows.sum(axis=1, keepdims=True)
 
 
@@ -126,20 +124,6 @@ def _known(dataset: Dataset) -> np.ndarray:
 def _uniform(valid: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
     valid = np.ones(shape) if valid is None else valid.astype(np.float64)
     return valid / np.maximum(valid.sum(axis=1, keepdims=True), 1)
-
-
-def _observations(observation: np.ndarray, valid: np.ndarray | None) -> Any:
-    if valid is None:
-        return observation
-    return Masked(observation, valid | ~valid.any(axis=1, keepdims=True))
-
-
-@partial(jax.jit, static_argnames="count")
-def _probabilities(policy: Any, observations: Any, count: int) -> Any:
-    def one(observation: Any) -> Any:
-        return action_probabilities(policy, observation, count)
-
-    return jax.lax.map(one, observations, batch_size=BLOCK)
 
 
 @jax.jit

@@ -6,16 +6,19 @@ importance weights are exact; `log_likelihood` is what maximum likelihood maximi
 differs from it only where the authors of a method clip samples and not densities.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.lax import erf, erf_inv
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.networks import MLP, ActionTable, Critics, Hidden
 from stitchrl.normalizer import Normalizer
+from stitchrl.rows import BLOCK
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec
 from stitchrl.tree import pytree
 from stitchrl.types import Scalar
@@ -317,6 +320,28 @@ def action_probabilities(
     if hasattr(policy, "log_prob"):
         return jnp.exp(jax.vmap(policy.log_prob, (None, 0))(observation, actions))
     return jax.nn.one_hot(policy.mode(observation), count)
+
+
+def probabilities_at_rows(
+    policy: Any, observation: np.ndarray, valid: np.ndarray | None, count: int
+) -> np.ndarray:
+    """float64 (rows, count): `action_probabilities` of every row, as one program.
+
+    `valid` (rows, count) says what is allowed; where it allows nothing (after the end of an
+    episode nobody acts) it is as if everything were.
+    """
+    seen: Any = observation
+    if valid is not None:
+        seen = Masked(observation, valid | ~valid.any(axis=1, keepdims=True))
+    return np.asarray(_probabilities_at_rows(policy, seen, count), np.float64)
+
+
+@partial(jax.jit, static_argnames="count")
+def _probabilities_at_rows(policy: Any, observations: Any, count: int) -> Any:
+    def one(observation: Any) -> Any:
+        return action_probabilities(policy, observation, count)
+
+    return jax.lax.map(one, observations, batch_size=BLOCK)
 
 
 LIKELIHOOD_POLICY = {Continuous: Gaussian, Discrete: Categorical}

@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+BLOCK = 8192  # Rows at a time, where memory must be bounded.
+
 
 @partial(jax.jit, static_argnames="method")
 def at_rows(model: Any, method: str, *columns: Any) -> Any:

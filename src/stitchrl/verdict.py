@@ -284,8 +284,8 @@ def _stopping_rule(evidence: Evidence, needed: float | None) -> str | None:
         share, mean = bounds.scale(np.array([best, test.high])).tolist()
         episodes = expected_pilot(share, mean, error=ERROR)
         expected = (
-            f" If it is worth {said(best)}, adoption takes at most about {episodes:,.0f} "
-            "pilot episodes."
+            f" If the policy is worth {said(best)}, adoption takes at most about "
+            f"{episodes:,.0f} pilot episodes."
         )
     elif best <= test.high:
         enough = "" if needed is None else f": that needs about {needed:,.0f} in the log"
@@ -313,6 +313,6 @@ def _harm(test: PilotTest) -> str:
     share, mean = test.bounds.scale(np.array([value, test.low])).tolist()
     episodes = expected_pilot(1 - share, 1 - mean, error=ERROR)
     return (
-        f" If it is worth only {said(value)}, withdrawal takes at most about "
+        f" If the policy is worth only {said(value)}, withdrawal takes at most about "
         f"{episodes:,.0f} pilot episodes: what must be noticed sooner needs other signs."
     )

@@ -238,6 +238,22 @@ def test_headlines_say_what_to_do(decision: Decision):
         assert "About 1,300 patients in the whole log would settle it." in decide.headline
 
 
+def test_where_no_larger_share_was_tried_the_headline_names_none(icu):
+    """As where behavior is mixed with a policy that was never tried in full."""
+    results, _ = icu
+    pilot, *others = results.verdicts[1:]
+    judged = [replace(pilot, evidence=verdict.evidence) for verdict in others[:3]]
+    verdicts = (pilot, *judged, *others[3:])
+    certified = results.certified - 1
+    fewer = replace(
+        results, requests=results.requests[1:], verdicts=verdicts, certified=certified
+    )
+    headline = build(fewer).decide.headline
+    assert headline.endswith(
+        f"in up to {percent(0.5)} of decisions, the largest share tried."
+    )
+
+
 def test_headlines_give_the_range_over_families(icu):
     results, _ = icu
     evidence = replace(results.verdicts[1].evidence, wis=0.815)

@@ -1,7 +1,6 @@
 """Who made the log, where states are not discrete: a network that imitates it."""
 
 import dataclasses
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +17,10 @@ from stitchrl.learner import Learner, cosine_decay
 from stitchrl.normalizer import Normalizer
 from stitchrl.ope.policy_table import DensityTable, PolicyTable
 from stitchrl.ope.refusals import AT_BOUND
-from stitchrl.policies import Normalized, action_probabilities
+from stitchrl.policies import Normalized, probabilities_at_rows
 from stitchrl.population import member, train_population
 from stitchrl.rows import at_rows
-from stitchrl.spaces import Masked, Spec
+from stitchrl.spaces import Spec
 from stitchrl.tree import hyperparameters
 
 WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # The last leaves next to a constant.
@@ -148,10 +147,10 @@ def behavior_table(dataset: Dataset, fold: np.ndarray, models: list) -> PolicyTa
     final = np.empty((dataset.episodes, count))
     for number, model in enumerate(models):
         here, there = fold[dataset.episode] == number, fold == number
-        rows[here] = _probabilities(
+        rows[here] = probabilities_at_rows(
             model, dataset.observation[here], _some(dataset.valid_actions, here), count
         )
-        final[there] = _probabilities(
+        final[there] = probabilities_at_rows(
             model,
             dataset.final_observation[there],
             _some(dataset.final_valid_actions, there),
@@ -197,17 +196,3 @@ def _of_logged(dataset: Dataset, fold: np.ndarray, models: list, method: str) ->
 
 def _some(valid: np.ndarray | None, here: np.ndarray) -> np.ndarray | None:
     return None if valid is None else valid[here]
-
-
-def _probabilities(
-    model: Any, observation: np.ndarray, valid: np.ndarray | None, count: int
-) -> np.ndarray:
-    seen: Any = observation
-    if valid is not None:
-        seen = Masked(observation, valid | ~valid.any(axis=1, keepdims=True))
-    return np.asarray(_probabilities_at(model, seen, count), np.float64)
-
-
-@partial(jax.jit, static_argnames="count")
-def _probabilities_at(model: Any, observations: Any, count: int) -> Any:
-    return jax.vmap(lambda o: action_probabilities(model, o, count))(observations)

@@ -1,11 +1,8 @@
 """What an exported policy would do in new rows, as a table."""
 
 import io
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -14,13 +11,11 @@ import pyarrow.parquet as pq
 from stitchrl.bundle import Bundle
 from stitchrl.candidates import Candidate, drawn_actions
 from stitchrl.dataset import Bounds
-from stitchrl.policies import action_probabilities
+from stitchrl.policies import probabilities_at_rows
 from stitchrl.sources import Mapping, Observations, load_observations
-from stitchrl.spaces import Masked
 from stitchrl.value_iteration import TabularPolicy
 
 AS_BEFORE = "as before"
-BLOCK = 8192  # Rows at a time, to bound memory.
 
 
 def read_rows(bundle: Bundle, path: str | Path) -> Observations:
@@ -102,14 +97,5 @@ def _probabilities(bundle: Bundle, rows: Observations) -> np.ndarray:
     if bundle.policy == "uniform":
         p = np.ones((rows.size, count)) if valid is None else valid.astype(np.float64)
     else:
-        seen = rows.observation if valid is None else Masked(rows.observation, valid)
-        p = np.asarray(_of_network(bundle.policy, seen, count), np.float64)
+        p = probabilities_at_rows(bundle.policy, rows.observation, valid, count)
     return p / p.sum(axis=1, keepdims=True)
-
-
-@partial(jax.jit, static_argnames="count")
-def _of_network(policy: Any, observations: Any, count: int) -> Any:
-    def one(observation: Any) -> Any:
-        return action_probabilities(policy, observation, count)
-
-    return jax.lax.map(one, observations, batch_size=BLOCK)

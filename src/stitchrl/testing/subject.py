@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.experience import Experience
 from stitchrl.learner import Metrics
+from stitchrl.population import gathered, member, stack
 from stitchrl.spaces import Continuous, Discrete
 from stitchrl.train import Run, advance, keys_of, prepare
 
@@ -119,10 +120,8 @@ class Subject:
 
     def many(self, members: list[tuple[Any, Any, Any, Any]]) -> list[tuple[Any, Metrics]]:
         """One update of two members at once, each (algorithm, state, batch, key)."""
-        together = self._many(*jax.tree.map(_stack, *members))
-        return [
-            jax.tree.map(lambda x, i=i: _row(x, i), together) for i in range(len(members))
-        ]
+        together = gathered(self._many(*stack(members)))
+        return [jax.tree.map(jnp.asarray, member(together, i)) for i in range(len(members))]
 
     def _act(self, algorithm: Any, state: Any, key: Key[Array, ""]) -> dict[str, Any]:
         """What the policy does in every row of the log: sampled, and as its mode."""
@@ -160,19 +159,6 @@ class Subject:
         }
         other = {name: 0.5 * value + 1e-3 for name, value in floats.items()}
         return dataclasses.replace(self.algorithm, **other)
-
-
-def _is_key(x: Any) -> bool:
-    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
-def _stack(*leaves: Any) -> Any:
-    """By NumPy where it can: each operation of JAX on a new shape compiles a program."""
-    return (jnp if _is_key(leaves[0]) else np).stack(leaves)
-
-
-def _row(x: Any, i: int) -> Any:
-    return x[i] if _is_key(x) else jnp.asarray(np.asarray(x)[i])
 
 
 def _drawn(algorithm: Any, data: Any, key: Key[Array, ""], step: Any) -> tuple[Any, Any]:

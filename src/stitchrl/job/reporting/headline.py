@@ -115,10 +115,13 @@ def _reach(material: Material, decided: Verdict) -> str:
         return ""
     if max(judged) == 1:
         return "The log can judge it even when followed in full."
-    further = min(share for share, _ in steps if share > max(judged))
+    reach = f"The log can judge it in up to {percent(max(judged))} of decisions"
+    further = [share for share, _ in steps if share > max(judged)]
+    if not further:
+        return f"{reach}, the largest share tried."
     return (
-        f"The log can judge it in up to {percent(max(judged))} of decisions, but not in "
-        f"{percent(further)}, the next share tried: its checks say why."
+        f"{reach}, but not in {percent(min(further))}, the next share tried: its checks "
+        "say why."
     )
 
 
