@@ -18,6 +18,7 @@ from typing import Any
 import jax
 
 from stitchrl.algorithms import ALGORITHMS, is_control
+from stitchrl.blocks import all_rows_together
 from stitchrl.experience import Experience
 from stitchrl.learner import Learner
 from stitchrl.plan import run_lengths
@@ -73,7 +74,8 @@ def operations(cls: type, kind: str) -> float:
     algorithm = cls()
     data = jax.eval_shape(prepare, algorithm, experience_of(kind))
     batch = jax.eval_shape(algorithm.sample, data, KEY)
-    update = jax.jit(algorithm.update).lower(state_of(cls, kind), batch, KEY)
+    with all_rows_together():
+        update = jax.jit(algorithm.update).lower(state_of(cls, kind), batch, KEY)
     return update.cost_analysis()["flops"]
 
 

@@ -24,7 +24,7 @@ def train(
     *,
     updates: int = 8,
     report=lambda progress: None,
-    warn=lambda warning: None,
+    say=lambda sentence: None,
     **grids,
 ):
     parts = split(small_log("discrete"), seed=0)
@@ -38,7 +38,7 @@ def train(
         chunk=4,
         directory=directory,
         report=report,
-        warn=warn,
+        say=say,
         seconds_between_saves=0.0,
     )
 
@@ -99,9 +99,9 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it_and_said_so(tmp_p
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    warnings: list[str] = []
-    again = train(tmp_path / "damaged", bc=SMALL, warn=warnings.append)
-    assert any("newest checkpoint is damaged" in warning for warning in warnings)
+    said: list[str] = []
+    again = train(tmp_path / "damaged", bc=SMALL, say=said.append)
+    assert any("newest checkpoint is damaged" in warning for warning in said)
     assert [one.updates for one in again] == [4, 4]  # Both seeds go back together.
     for before, after in zip(whole, again):
         assert before.records == after.records
@@ -113,9 +113,9 @@ def test_lost_metrics_are_said_and_the_last_are_measured_anew(tmp_path):
     whole = train(tmp_path, double_dqn=SMALL)
     for one in whole:
         (tmp_path / f"{one.plan.number:03d}/metrics.jsonl").unlink()
-    warnings: list[str] = []
-    again = train(tmp_path, double_dqn=SMALL, warn=warnings.append)
-    assert sum("metrics in between are lost" in warning for warning in warnings) == 2
+    said: list[str] = []
+    again = train(tmp_path, double_dqn=SMALL, say=said.append)
+    assert sum("metrics in between are lost" in warning for warning in said) == 2
     for before, after in zip(whole, again):
         (last,) = after.records
         assert last["step"] == 8
@@ -125,9 +125,9 @@ def test_lost_metrics_are_said_and_the_last_are_measured_anew(tmp_path):
 def test_resuming_after_a_member_stopped_warns_of_nothing(tmp_path):
     rates = {"learning_rate": [3e-4, 1e6], **SMALL}
     train(tmp_path, bc=rates)
-    warnings: list[str] = []
-    train(tmp_path, updates=12, bc=rates, warn=warnings.append)
-    assert warnings == []
+    said: list[str] = []
+    train(tmp_path, updates=12, bc=rates, say=said.append)
+    assert said == ["Compiling one program for 4 members of BC"]
 
 
 def test_a_plan_whose_chunks_do_not_fit_is_refused():

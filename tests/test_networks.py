@@ -12,6 +12,7 @@ from stitchrl.networks import (
     LayerNorm,
     Linear,
     Multiplier,
+    Readout,
     Value,
 )
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec
@@ -19,15 +20,15 @@ from stitchrl.spaces import Continuous, Discrete, Masked, Spec
 KEY = jax.random.key(0)
 
 
-def by_hand(layers: tuple[Linear, ...], x: np.ndarray) -> np.ndarray:
+def by_hand(layers: tuple[Linear | Readout, ...], x: np.ndarray) -> np.ndarray:
     for layer in layers[:-1]:
         x = np.maximum(x @ np.asarray(layer.weight) + np.asarray(layer.bias), 0)
-    return x @ np.asarray(layers[-1].weight) + np.asarray(layers[-1].bias)
+    return np.asarray(layers[-1].weight) @ x + np.asarray(layers[-1].bias)
 
 
 def test_mlp_is_linear_layers_with_relu_between():
     mlp, x = MLP.create(KEY, (3, 5, 4, 2)), np.array([1.0, -2.0, 0.5], np.float32)
-    assert [layer.weight.shape for layer in mlp.layers] == [(3, 5), (5, 4), (4, 2)]
+    assert [layer.weight.shape for layer in mlp.layers] == [(3, 5), (5, 4), (2, 4)]
     np.testing.assert_allclose(mlp(jnp.asarray(x)), by_hand(mlp.layers, x), rtol=1e-5)
 
 
@@ -58,7 +59,7 @@ def test_layer_norms_stand_after_each_relu():
         value = np.maximum(value @ weight + bias, 0)
         value = normed(value, np.asarray(norm.scale), np.asarray(norm.shift))
     last = mlp.layers[-1]
-    expected = value @ np.asarray(last.weight) + np.asarray(last.bias)
+    expected = np.asarray(last.weight) @ value + np.asarray(last.bias)
     np.testing.assert_allclose(mlp(jnp.asarray(x, jnp.float32)), expected, rtol=1e-4)
     without = MLP.create(KEY, (3, 5, 4, 2))
     assert without.norms == () and len(jax.tree.leaves(without)) == 6
@@ -95,6 +96,24 @@ def test_members_of_an_ensemble_differ_and_are_called_together():
     alone = [jax.tree.map(lambda x, i=i: x[i], critics.members)(o, a) for i in range(3)]
     np.testing.assert_allclose(together, alone, rtol=1e-6)
     assert len(set(np.asarray(together).tolist())) == 3
+
+
+@pytest.mark.parametrize("space", [Continuous(1), Discrete(3)])
+def test_an_ensemble_at_rows_is_its_calls(space: Continuous | Discrete):
+    critics = Critics.create(KEY, Spec(2, space), (4, 4), ensemble=3)
+    o = jax.random.normal(KEY, (5, 2))
+    is_continuous = isinstance(space, Continuous)
+    a = jnp.linspace(-1, 1, 5)[:, None] if is_continuous else jnp.array([0, 1, 2, 1, 0])
+    together = critics.at_rows(o, a)
+    assert together.shape == (5, 3)
+    np.testing.assert_allclose(together, [critics(*row) for row in zip(o, a)], rtol=1e-5)
+
+
+def test_the_last_input_can_be_fixed():
+    o = jnp.array([0.3, -1.0, 0.7])
+    for sizes in [(3, 2), (3, 5, 2), (3, 5, 4, 2)]:
+        mlp = MLP.create(KEY, sizes)
+        np.testing.assert_allclose(mlp.with_last_input(o[2])(o[:2]), mlp(o), rtol=1e-5)
 
 
 def test_critics_of_discrete_actions_index_their_row():

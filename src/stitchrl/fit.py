@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +18,9 @@ from stitchrl.metrics_log import MetricsLog, read
 from stitchrl.plan import MemberPlan
 from stitchrl.population import (
     Members,
-    advance_members,
     by_program,
-    for_each_member,
+    compile_advance,
+    compile_for_each,
     gathered,
     member,
     spread,
@@ -66,15 +67,15 @@ def fit(
     chunk: int,
     directory: Path,
     report: Callable[[Progress], None] = lambda progress: None,
-    warn: Callable[[str], None] = lambda warning: None,
+    say: Callable[[str], None] = lambda sentence: None,
     seconds_between_saves: float = SECONDS_BETWEEN_SAVES,
 ) -> list[Fitted]:
     """Train all members to `updates`, going on from what `directory` holds of them.
 
     Members that share a program are one population. `directory/NNN` gets each member's
     checkpoints and metrics; interrupted at any moment and called again, the result is the
-    same bit for bit, on the same machine with the same threads. `warn` hears of damaged
-    checkpoints and metrics that were replaced by older ones.
+    same bit for bit, on the same machine with the same threads. `say` hears what is being
+    compiled, and of damaged checkpoints and metrics that were replaced by older ones.
     """
     clock = _Clock(total=updates * len(plans), report=report)
     fitted: dict[int, Fitted] = {}
@@ -82,7 +83,10 @@ def fit(
         make_room()
         group = _Group([plans[i] for i in indices], experience, probe, directory, chunk)
         for warning in group.warnings:
-            warn(warning)
+            say(warning)
+        if group.is_unfinished(updates):
+            say(f"Compiling one program for {group.description}")
+            group.compile()
         group.train(updates, clock, seconds_between_saves)
         fitted |= {one.plan.number: one for one in group.results()}
     return [fitted[plan.number] for plan in plans]
@@ -94,14 +98,14 @@ class _Clock:
     def __init__(self, total: int, report: Callable[[Progress], None]):
         self.total, self.report = total, report
         self.taken = self.worked = self.stopped = 0
-        self.start = time.monotonic()
+        self.seconds = 0.0  # Of chunks: compiling tells nothing about the time left.
 
-    def tell(self, name: str, step: int, until: int, new: int, rate: float):
+    def tell(self, name: str, step: int, until: int, new: int, seconds: float):
         self.taken += new
         self.worked += new
-        seconds = max(time.monotonic() - self.start, 1e-9)
-        left = (self.total - self.taken) * seconds / max(self.worked, 1)
-        share = self.taken / self.total
+        self.seconds += seconds
+        left = (self.total - self.taken) * self.seconds / max(self.worked, 1)
+        share, rate = self.taken / self.total, new / max(seconds, 1e-9)
         self.report(Progress(name, step, until, share, rate, left, self.stopped))
 
 
@@ -135,14 +139,35 @@ class _Group:
             log.truncate_to(last)
             self.warnings += [log.warning] if log.warning else []
 
+    @property
+    def description(self) -> str:
+        """What shares a program: "4 members of IQL"."""
+        count, name = len(self.plans), type(self.plans[0].algorithm).__name__
+        return f"{count} {'member' if count == 1 else 'members'} of {name}"
+
+    def is_unfinished(self, updates: int) -> bool:
+        """Whether there is anything left to train."""
+        return self.step < updates and bool(self._is_active().any())
+
+    @cached_property
+    def _programs(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """A chunk, and its probing."""
+        probed = self.members.algorithms, self.members.runs.state
+        advance = compile_advance(self.members, self.data, self.chunk)
+        return advance, compile_for_each(measure, probed, self.probe)
+
+    def compile(self) -> None:
+        """All that `train` runs, ahead of time: or the first chunk would seem slow."""
+        _ = self._programs
+
     def train(self, updates: int, clock: _Clock, seconds_between_saves: float) -> None:
         clock.taken += self.step * len(self.plans)
         clock.stopped += sum(reason is not None for reason in self.stopped)
         saved = time.monotonic()
-        while self.step < updates and self._is_active().any():
+        while self.is_unfinished(updates):
             begun = time.monotonic()
             before, was_active = self.members, self._is_active()
-            self.members, metrics, _ = advance_members(before, self.data, self.chunk)
+            self.members, metrics, _ = self._programs[0](before, self.data)
             is_active = self._is_active()
             for index in np.flatnonzero(was_active):
                 self.taken[index] += self.chunk
@@ -159,8 +184,7 @@ class _Group:
                 self._save()
                 saved = time.monotonic()
             new = self.chunk * int(was_active.sum())
-            rate = new / max(now - begun, 1e-9)
-            clock.tell(self.name, self.step, updates, new, rate)
+            clock.tell(self.name, self.step, updates, new, now - begun)
 
     def results(self) -> list[Fitted]:
         states = gathered(self.members.runs.state)
@@ -217,7 +241,7 @@ class _Group:
     def _probed(self) -> list[dict[str, float]]:
         """Metrics of every member on transitions that were held out."""
         members = self.members.algorithms, self.members.runs.state
-        found = gathered(for_each_member(measure, members, self.probe))
+        found = gathered(self._programs[1](members, self.probe))
         return [
             {name: float(values[index]) for name, values in found.items()}
             for index in range(len(self.plans))

@@ -92,7 +92,7 @@ def sarsa_target(target_critics: Critics, batch: Any, discount: Scalar):
     """
     logged = batch.transition
     is_known = batch.is_known | logged.terminated
-    next_q = jax.vmap(target_critics)(logged.next_observation, batch.next_action)
+    next_q = target_critics.at_rows(logged.next_observation, batch.next_action)
     # What stands in for an unknown action may be forbidden here: its Q is infinite.
     next_value = jnp.where(batch.is_known, next_q.min(axis=-1), 0.0)
     target = td_target(logged, discount, next_value)

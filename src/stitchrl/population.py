@@ -142,6 +142,11 @@ def _advance_members(members, data, steps, mesh, parallel):
     return _spread(one, mesh, parallel)(members)
 
 
+def compile_advance(members: Members, data: Any, steps: int) -> Callable[..., Any]:
+    """`advance_members` for these shapes, compiled now: call it with members and data."""
+    return _advance_members.lower(members, data, steps, _mesh(), _parallel()).compile()
+
+
 def train_population(
     algorithms: Sequence[Trainable],
     experience: Experience,
@@ -165,6 +170,12 @@ def for_each_member(function: Callable[[Any, Any], Any], tree: Any, shared: Any)
     `function` must be one object, not a new lambda each time: it is compiled once.
     """
     return _for_each_member(tree, shared, function, _mesh(), _parallel())
+
+
+def compile_for_each(function: Callable[[Any, Any], Any], tree: Any, shared: Any):
+    """`for_each_member` for these shapes, compiled now: call it with tree and shared."""
+    lowered = _for_each_member.lower(tree, shared, function, _mesh(), _parallel())
+    return lowered.compile()
 
 
 @partial(jax.jit, static_argnames=("function", "mesh", "parallel"))

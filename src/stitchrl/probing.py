@@ -84,7 +84,7 @@ def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
     if isinstance(algorithm, HasActionValue):
         critics, policy = algorithm.action_value(state), algorithm.policy(state)
         batch = probe.batch
-        logged = jax.vmap(critics)(batch.observation, batch.action).min(axis=-1)
+        logged = critics.at_rows(batch.observation, batch.action).min(axis=-1)
         metrics["q/logged"] = logged.mean()
         observation, key = batch.observation, probe.key
         metrics["q/policy"] = value_of(critics, policy, observation, key).mean()

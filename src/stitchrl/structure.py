@@ -15,6 +15,7 @@ CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         networks.Linear,
+        networks.Readout,
         networks.LayerNorm,
         networks.MLP,
         networks.Critic,

@@ -1,6 +1,7 @@
 """What is peculiar to CQL: its gap, its multiplier, its warm-up."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,7 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stitchrl.algorithms import cql
+from stitchrl.algorithms.cal_ql import CalQL
 from stitchrl.algorithms.cql import CQL
+from stitchrl.algorithms.weighted_cql import WeightedCQL
 from stitchrl.experience import Experience, Transition
 from stitchrl.networks import MLP, Critic, Critics, Linear
 from stitchrl.policies import SquashedGaussian
@@ -49,7 +53,7 @@ def test_the_gap_of_a_constant_q_is_known(size: int):
 
     For a policy that is uniform itself it is so exactly.
     """
-    cql = CQL(action_samples=5)
+    algorithm = CQL(action_samples=5)
     batch, zero = batch_of(4, size), linear_critics(jnp.zeros(size))
 
     class Uniform:
@@ -58,27 +62,40 @@ def test_the_gap_of_a_constant_q_is_known(size: int):
             return action, -size * jnp.log(2.0)
 
     actor: Any = Uniform()
-    gap = getattr(CQL.gap, "__wrapped__", CQL.gap)(cql, zero, actor, batch, KEY)
-    np.testing.assert_allclose(gap, size * np.log(2) + np.log(15), rtol=1e-6)
+    gap = algorithm.gap(zero, algorithm.samples(actor, batch, KEY), batch)
+    np.testing.assert_allclose(gap / 2, size * np.log(2) + np.log(15), rtol=1e-6)
 
 
 def test_the_gap_weighs_actions_by_their_density():
     """Σ exp(Q) / density estimates 3 n ∫ exp Q da, although a third is drawn elsewhere."""
-    cql = CQL(action_samples=4000)
+    algorithm = CQL(action_samples=4000)
     batch, slope = batch_of(2, 1), jnp.array([1.5])
     actor = SquashedGaussian.create(KEY, Spec(1, Continuous(1)), (4,))
-    gap = cql.gap(linear_critics(slope), actor, batch, KEY)
+    gap = algorithm.gap(linear_critics(slope), algorithm.samples(actor, batch, KEY), batch)
     integral = 2 * np.sinh(1.5) / 1.5
     logged = 1.5 * np.asarray(batch.action).mean()
-    np.testing.assert_allclose(gap, np.log(12_000 * integral) - logged, atol=0.05)
+    np.testing.assert_allclose(gap / 2, np.log(12_000 * integral) - logged, atol=0.05)
 
 
 def test_without_the_correction_a_sharp_policy_would_dominate():
-    cql = CQL(action_samples=50)
+    algorithm = CQL(action_samples=50)
     batch, zero = batch_of(2, 2), linear_critics(jnp.zeros(2))
-    gap = cql.gap(zero, sharp_policy(2), batch, KEY)
+    gap = algorithm.gap(zero, algorithm.samples(sharp_policy(2), batch, KEY), batch)
     # Of 150 samples, 50 uniform ones weigh 4 each; the sharp ones about e^-8 (2π) each.
-    np.testing.assert_allclose(gap, np.log(50 * 4), atol=0.05)
+    np.testing.assert_allclose(gap / 2, np.log(50 * 4), atol=0.05)
+
+
+@pytest.mark.parametrize("of", [CQL, WeightedCQL, CalQL])
+def test_blocks_of_rows_change_rounding_only(of: type, monkeypatch: pytest.MonkeyPatch):
+    subject = Subject(of(hidden=(8,), batch_size=16, action_samples=2), "continuous")
+    tiny, state, batch, key = subject.inputs(subject.algorithm, subject.first, 0)
+    critics = []
+    for together in (10_000, 24):  # All rows at once, and four at a time.
+        monkeypatch.setattr(cql, "ROWS_TOGETHER", together)
+        after, _ = jax.jit(lambda *inputs: tiny.update(*inputs))(state, batch, key)
+        critics.append(after.critics.network)
+    closely = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(closely, *critics)
 
 
 def test_the_weight_moves_only_when_its_rate_is_not_zero():

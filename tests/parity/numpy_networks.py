@@ -73,15 +73,15 @@ def mlp(network: Arrays, x: np.ndarray):
     weights, biases, inputs = network[::2], network[1::2], [x]
     for weight, bias in zip(weights[:-1], biases[:-1]):
         inputs.append(np.maximum(inputs[-1] @ weight + bias, 0))
-    out = inputs[-1] @ weights[-1] + biases[-1]
+    out = inputs[-1] @ weights[-1].T + biases[-1]  # The last weight: (outputs, inputs).
 
     def back(slope: np.ndarray) -> tuple[Arrays, np.ndarray]:
-        slopes: Arrays = []
-        for layer in reversed(range(len(weights))):
+        slopes: Arrays = [slope.T @ inputs[-1], slope.sum(axis=0)]
+        slope = slope @ weights[-1]
+        for layer in reversed(range(len(weights) - 1)):
+            slope = slope * (inputs[layer + 1] > 0)
             slopes = [inputs[layer].T @ slope, slope.sum(axis=0), *slopes]
             slope = slope @ weights[layer].T
-            if layer:
-                slope = slope * (inputs[layer] > 0)
         return slopes, slope
 
     return out, back

@@ -16,7 +16,7 @@ def normed(network: Arrays, x: np.ndarray, layers: int = 3) -> np.ndarray:
             deviation = x - x.mean(axis=1, keepdims=True)
             x = deviation / np.sqrt((deviation**2).mean(axis=1, keepdims=True) + 1e-5)
             x = x * norms[i] + norms[i + 1]
-    return x @ linear[-2] + linear[-1]
+    return x @ linear[-2].T + linear[-1]
 
 
 def q_values(critics: Arrays, s: np.ndarray, a: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ def network(*sizes: int, members: int | None = None) -> list[np.ndarray]:
             RNG.normal(size=(*lead, inputs, outputs)),
             RNG.normal(size=(*lead, outputs)),
         ]
+    found[-2] = np.swapaxes(found[-2], -1, -2)  # That of the last layer: `Readout`.
     return found
 
 

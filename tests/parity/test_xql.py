@@ -48,7 +48,7 @@ def normed(network: Arrays, x: np.ndarray) -> np.ndarray:
         x = np.maximum(x @ layers[i] + layers[i + 1], 0)
         x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
         x = x * norms[i] + norms[i + 1]
-    return (x @ layers[4] + layers[5])[:, 0]
+    return (x @ layers[4].T + layers[5])[:, 0]
 
 
 def exponents(q: np.ndarray, v: np.ndarray) -> np.ndarray:

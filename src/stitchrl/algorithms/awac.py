@@ -115,7 +115,7 @@ class AWAC:
 
     def critic_loss(self, critics: Critics, target, is_known, batch: Transition):
         """Squared error of Q(s, a) to its target, where that is known."""
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = mean_where(ensemble_error(q, target), is_known)
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
@@ -124,7 +124,7 @@ class AWAC:
         value = expected_values(
             critics, actor, batch.observation, key, count=self.action_samples
         )
-        return jax.vmap(critics)(batch.observation, batch.action).min(axis=-1) - value
+        return critics.at_rows(batch.observation, batch.action).min(axis=-1) - value
 
     def actor_loss(
         self,

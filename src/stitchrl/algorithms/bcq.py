@@ -147,7 +147,7 @@ class BCQ:
         each = jax.vmap(jax.vmap(value, (None, 0)))
         next_value = each(batch.next_observation, latents).max(axis=1)
         target = td_target(batch, self.discount, next_value)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 

@@ -155,7 +155,7 @@ class BRAC:
 
         next_value = jax.vmap(value)(batch.next_observation, keys)
         target = td_target(batch, self.discount, next_value)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 

@@ -52,10 +52,8 @@ class CalQL(CQL):
     ) -> tuple[Any, Metrics]:
         return super().update(state, batch.transition, key, batch.of_return)
 
-    def push_down(self, q, samples, batch, known) -> Float[Array, "batch ensemble"]:
+    def push_down(self, q, samples, known) -> Float[Array, "batch ensemble"]:
         """Section 5: max(Q, V) in place of Q, of π's actions but not of uniform ones."""
         uniform, drawn = jnp.split(q, [self.action_samples], axis=1)
         drawn = jnp.maximum(drawn, known[:, None, None])
-        return super().push_down(
-            jnp.concatenate([uniform, drawn], 1), samples, batch, known
-        )
+        return super().push_down(jnp.concatenate([uniform, drawn], 1), samples, known)

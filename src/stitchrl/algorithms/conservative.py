@@ -21,6 +21,7 @@ class Samples(NamedTuple):
 
     action: Float[Array, "*batch samples action"]
     log_density: Float[Array, "*batch samples"]
+    weight: Any = None  # (*batch, samples): how much each counts, if not alike.
 
 
 def draw_samples(

@@ -9,16 +9,19 @@ from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.conservative import (
     FORMS,
+    Samples,
     draw_samples,
     multiplier_loss,
 )
 from stitchrl.algorithms.sac import SAC, sample_actions
-from stitchrl.experience import Transition
+from stitchrl.blocks import mean_over_blocks
 from stitchrl.learner import Learner, Metrics, move_towards
 from stitchrl.networks import Critics, Multiplier
 from stitchrl.policies import SquashedGaussian
 from stitchrl.spaces import Continuous, Spec
 from stitchrl.tree import hyperparameters
+
+ROWS_TOGETHER = 1024  # Samples whose Q is pushed down in one block: they fit a cache.
 
 
 class CQLState(NamedTuple):
@@ -88,8 +91,9 @@ class CQL(SAC):
             actor_key, known, optimizer=self.actor_optimizer,
         )  # fmt: skip
         next_value = self.next_value(actor, state.target_critics, batch, next_key)
+        samples = self.samples(actor, batch, gap_key, known)
         new_critics, critic_metrics = state.critics.minimize(
-            self.conservative_loss, state.weight.network, actor, gap_key, next_value, batch,
+            self.conservative_loss, state.weight.network, samples, next_value, batch,
             known, optimizer=self.optimizer,
         )  # fmt: skip
         weight, weight_metrics = state.weight.minimize(
@@ -119,39 +123,49 @@ class CQL(SAC):
         count = self.action_samples if self.max_target_backup else 1
         rows = jnp.repeat(batch.next_observation, count, axis=0)
         action, _ = sample_actions(actor, rows, key)
-        value = jax.vmap(target_critics)(rows, action).min(axis=-1)
+        value = target_critics.at_rows(rows, action).min(axis=-1)
         return value.reshape(-1, count).max(axis=1)
 
-    def conservative_loss(
-        self, critics, weight, actor, gap_key, next_value, batch, known=None
-    ):
+    def conservative_loss(self, critics, weight, samples, next_value, batch, known=None):
         """Eq. 4: the squared TD error plus α times the gap, summed over critics."""
         loss, metrics = self.critic_loss(critics, next_value, batch)
-        gap = self.gap(critics, actor, batch, gap_key, known)
-        return loss + weight() * gap.sum(), metrics | {"critics/gap": gap.mean()}
+        gap = self.gap(critics, samples, batch, known)
+        count = len(jax.tree.leaves(critics)[0])
+        return loss + weight() * gap, metrics | {"critics/gap": gap / count}
 
-    def gap(
-        self,
-        critics: Critics,
-        actor: SquashedGaussian,
-        batch: Transition,
-        key: Key[Array, ""],
-        known: Any = None,
-    ) -> Float[Array, "ensemble"]:
-        """What is pushed down, Q of samples, less what is pushed up, Q of the log."""
-        samples = draw_samples(self.form, actor, batch, key, self.action_samples)
+    def samples(self, actor, batch, key, known=None) -> Samples:
+        """Actions whose values are pushed down."""
+        del known
+        return draw_samples(self.form, actor, batch, key, self.action_samples)
+
+    def gap(self, critics, samples, batch, known=None) -> Float[Array, ""]:
+        """What is pushed down, Q of samples, less what is pushed up, Q of the log.
+
+        Summed over critics.
+        """
+        rows = batch.observation, samples, self.of_rows(known)
+        size = max(1, ROWS_TOGETHER // samples.action.shape[1])
+        down = mean_over_blocks(self.pushed_down, critics, rows, size=size)
+        logged = critics.at_rows(batch.observation, batch.action)
+        return down - self.push_up(logged, known).sum(axis=1).mean()
+
+    def of_rows(self, known: Any) -> Any:
+        """Of what variants know, what is one number for each row."""
+        return known
+
+    def pushed_down(self, critics: Critics, rows: Any) -> Float[Array, ""]:
+        """Mean over rows of what is pushed down, summed over critics."""
+        observation, samples, known = rows
         count, size = samples.action.shape[1:]
         # One axis of rows: with two, the gradient of the weights is 3 times as slow.
-        rows = jnp.repeat(batch.observation, count, axis=0)
-        q = jax.vmap(critics)(rows, samples.action.reshape(-1, size))
+        repeated = jnp.repeat(observation, count, axis=0)
+        q = critics.at_rows(repeated, samples.action.reshape(-1, size))
         q = q.reshape(*samples.log_density.shape, -1)
-        down = self.push_down(q, samples, batch, known)
-        logged = jax.vmap(critics)(batch.observation, batch.action)
-        return (down - self.push_up(logged, known)).mean(axis=0)
+        return self.push_down(q, samples, known).sum(axis=1).mean()
 
-    def push_down(self, q, samples, batch, known) -> Float[Array, "batch ensemble"]:
+    def push_down(self, q, samples, known) -> Float[Array, "batch ensemble"]:
         """log Σ exp Q, each sample divided by its density; or the mean of Q (basic)."""
-        del batch, known
+        del known
         if self.form == "uniform":
             return q.mean(axis=1)
         return jax.nn.logsumexp(q - samples.log_density[..., None], axis=1)

@@ -146,6 +146,6 @@ class CRR:
     ):
         """Section 3.1: ½ squared error of Q to r + γ Q'(s', a'), a' from the target."""
         target = td_target(batch, self.discount, next_value)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = 0.5 * ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

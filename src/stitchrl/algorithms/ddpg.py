@@ -101,9 +101,9 @@ class DDPG:
     ):
         """Eq. 5: regress Q(s, a) to r + γ Q'(s', π'(s'))."""
         next_action = jax.vmap(target_actor.mode)(batch.next_observation)
-        next_q = jax.vmap(target_critics)(batch.next_observation, next_action)[:, 0]
+        next_q = target_critics.at_rows(batch.next_observation, next_action)[:, 0]
         target = td_target(batch, self.discount, next_q)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
@@ -112,5 +112,5 @@ class DDPG:
     ) -> tuple[jax.Array, Metrics]:
         """Eq. 6: maximize Q(s, π(s))."""
         action = jax.vmap(actor.mode)(batch.observation)
-        loss = -jax.vmap(critics)(batch.observation, action)[:, 0].mean()
+        loss = -critics.at_rows(batch.observation, action)[:, 0].mean()
         return loss, {"actor/loss": loss}

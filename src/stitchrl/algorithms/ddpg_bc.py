@@ -43,7 +43,7 @@ class DDPGBC(TD3):
     ) -> tuple[jax.Array, Metrics]:
         """-Q / mean |Q| - α log N(a; π(s), 1), without the constant of the density."""
         action = jax.vmap(actor.mode)(batch.observation)
-        q = jax.vmap(critics)(batch.observation, action).min(axis=-1)
+        q = critics.at_rows(batch.observation, action).min(axis=-1)
         size = jax.lax.stop_gradient(jnp.abs(q).mean() + 1e-6)
         clone = 0.5 * jnp.square(action - batch.action).sum(axis=-1).mean()
         loss = self.clone_weight * clone - q.mean() / size

@@ -97,7 +97,7 @@ class DiscreteBCQ:
 
         next_q = jax.vmap(next_value)(batch.next_observation)
         target = td_target(batch, self.discount, next_q)
-        q = jax.vmap(critics)(batch.observation, batch.action)[:, 0]
+        q = critics.at_rows(batch.observation, batch.action)[:, 0]
         loss = huber(q - target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar, NamedTuple
 
-import jax
 import optax
 from jaxtyping import Array, Key
 
@@ -87,6 +86,6 @@ class DoubleDQN:
         """Regress Q(s, a) to r + γ Q'(s', argmax Q(s', ·))."""
         next_q = double_q_value(old_critics, target_critics, batch.next_observation)
         target = td_target(batch, self.discount, next_q)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

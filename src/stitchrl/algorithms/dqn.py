@@ -32,6 +32,6 @@ class DQN(DoubleDQN):
             return target_critics.row(observation).mean(axis=0).max()
 
         target = td_target(batch, self.discount, jax.vmap(best)(batch.next_observation))
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}

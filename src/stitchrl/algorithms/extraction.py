@@ -54,7 +54,7 @@ class Extracting(InSample):
         batch: Transition,
     ) -> tuple[jax.Array, Metrics]:
         """As `extraction` says; the advantage of logged actions is reported by both."""
-        q = jax.vmap(target_critics)(batch.observation, batch.action).min(axis=-1)
+        q = target_critics.at_rows(batch.observation, batch.action).min(axis=-1)
         advantage = q - jax.vmap(value)(batch.observation)
         likelihood = jax.vmap(actor.log_likelihood)(batch.observation, batch.action)
         extract = {"awr": self.weighted_clone, "ac_bc": self.ascent_and_clone}

@@ -101,7 +101,7 @@ class InSample:
 
     def value_loss(self, value: Value, target_critics: Critics, batch: Transition):
         """Regress V(s) to min Q'(s, a), where errors upwards and downwards differ."""
-        q = jax.vmap(target_critics)(batch.observation, batch.action).min(axis=-1)
+        q = target_critics.at_rows(batch.observation, batch.action).min(axis=-1)
         v = jax.vmap(value)(batch.observation)
         loss = self.value_error(q - v).mean()
         return loss, {"value/loss": loss, "value/mean": v.mean()}
@@ -110,7 +110,7 @@ class InSample:
         """Regress Q(s, a) to r + γ V(s')."""
         next_v = jax.vmap(value)(batch.next_observation)
         target = td_target(batch, self.discount, next_v)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = self.critic_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 

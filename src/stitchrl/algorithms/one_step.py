@@ -132,7 +132,7 @@ class OneStep:
     ):
         """Regress Q(s, a) to r + γ Q'(s', a') with the logged a', where that is known."""
         target, is_known = sarsa_target(target_critics, batch, self.discount)
-        q = jax.vmap(critics)(batch.transition.observation, batch.transition.action)
+        q = critics.at_rows(batch.transition.observation, batch.transition.action)
         loss = mean_where(ensemble_error(q, target), is_known)
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
@@ -143,7 +143,7 @@ class OneStep:
         """
         observation, action = batch.observation, batch.action
         value = expected_values(critics, behavior, observation, key, self.action_samples)
-        advantage = jax.vmap(critics)(observation, action).min(axis=-1) - value
+        advantage = critics.at_rows(observation, action).min(axis=-1) - value
         weight = jnp.exp(self.inverse_temperature * advantage)
         weight = jnp.minimum(weight, self.max_weight)
         loss = -(weight * jax.vmap(actor.log_prob)(observation, action)).mean()

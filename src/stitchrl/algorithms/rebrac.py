@@ -54,7 +54,7 @@ class ReBRAC(TD3):
         """Regress Q(s, a) to r + γ (min Q'(s', a') - β2 |a' - logged|²)."""
         logged = batch.transition
         next_action = self.noisy_action(target_actor, logged, key)
-        next_q = jax.vmap(target_critics)(logged.next_observation, next_action)
+        next_q = target_critics.at_rows(logged.next_observation, next_action)
         distance = jnp.square(next_action - batch.next_action).sum(axis=-1)
         distance = jnp.where(batch.is_known, distance, 0.0)
         next_value = next_q.min(axis=-1) - self.critic_penalty * distance
@@ -67,7 +67,7 @@ class ReBRAC(TD3):
         """Maximize min Q(s, π(s)) - β1 |π(s) - a|²."""
         logged = batch.transition
         action = jax.vmap(actor.mode)(logged.observation)
-        q = jax.vmap(critics)(logged.observation, action).min(axis=-1)
+        q = critics.at_rows(logged.observation, action).min(axis=-1)
         clone = jnp.square(action - logged.action).sum(axis=-1).mean()
         size = jnp.abs(q).mean() if self.normalize_q else jnp.ones(())
         loss = self.actor_penalty * clone - q.mean() / jax.lax.stop_gradient(size)

@@ -121,7 +121,7 @@ class SAC:
     ) -> Float[Array, "batch"]:
         """Eq. 3: min Q'(s', a') - η log π(a'|s'), a' from π."""
         action, log_prob = sample_actions(actor, batch.next_observation, key)
-        q = jax.vmap(target_critics)(batch.next_observation, action).min(axis=-1)
+        q = target_critics.at_rows(batch.next_observation, action).min(axis=-1)
         return q - temperature() * log_prob
 
     def critic_loss(
@@ -132,7 +132,7 @@ class SAC:
     ) -> tuple[jax.Array, Metrics]:
         """Eq. 5: regress Q(s, a) to r + γ V(s')."""
         target = td_target(batch, self.discount, next_value)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
@@ -146,7 +146,7 @@ class SAC:
     ) -> tuple[jax.Array, Metrics]:
         """Eq. 7: maximize min Q(s, a) - η log π(a|s), a from π."""
         action, log_prob = sample_actions(actor, batch.observation, key)
-        q = jax.vmap(critics)(batch.observation, action).min(axis=-1)
+        q = critics.at_rows(batch.observation, action).min(axis=-1)
         loss = (temperature() * log_prob - q).mean()
         return loss, {"actor/loss": loss, "actor/entropy": -log_prob.mean()}
 

@@ -38,7 +38,7 @@ class SACBC(SAC):
         """min Q'(s', a'), a' from π; without an entropy bonus."""
         del temperature
         action, _ = sample_actions(actor, batch.next_observation, key)
-        return jax.vmap(target_critics)(batch.next_observation, action).min(axis=-1)
+        return target_critics.at_rows(batch.next_observation, action).min(axis=-1)
 
     def actor_loss(
         self,
@@ -50,7 +50,7 @@ class SACBC(SAC):
     ) -> tuple[jax.Array, Metrics]:
         """Maximize Q(s, a) - η log π(a|s), a from π, plus α mean |Q| log π(logged|s)."""
         action, log_prob = sample_actions(actor, batch.observation, key)
-        q = jax.vmap(critics)(batch.observation, action).mean(axis=-1)
+        q = critics.at_rows(batch.observation, action).mean(axis=-1)
         size = jax.lax.stop_gradient(jnp.abs(q).mean())
         clone = -jax.vmap(actor.log_likelihood)(batch.observation, batch.action).mean()
         loss = (temperature() * log_prob - q).mean() + self.clone_weight * size * clone

@@ -36,5 +36,5 @@ class SACN(SAC):
     ) -> tuple[jax.Array, Metrics]:
         """Eq. 2: regress each Q_i(s, a) to the same r + γ V(s'); and their spread."""
         loss, metrics = super().critic_loss(critics, next_value, batch)
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         return loss, metrics | {"critics/spread": q.std(axis=-1).mean()}

@@ -126,7 +126,7 @@ class TD3:
     ):
         """Regress Q(s, a) to r + γ min Q'(s', π'(s') + clipped noise)."""
         next_action = self.noisy_action(target_actor, batch, key)
-        next_q = jax.vmap(target_critics)(batch.next_observation, next_action)
+        next_q = target_critics.at_rows(batch.next_observation, next_action)
         target = td_target(batch, self.discount, next_q.min(axis=-1))
         return self.regression(critics, batch, target)
 
@@ -143,7 +143,7 @@ class TD3:
         self, critics: Critics, batch: Transition, target: Float[Array, "batch"]
     ) -> tuple[jax.Array, Metrics]:
         """Squared error of every critic on logged actions, summed over critics."""
-        q = jax.vmap(critics)(batch.observation, batch.action)
+        q = critics.at_rows(batch.observation, batch.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
@@ -152,5 +152,5 @@ class TD3:
     ) -> tuple[jax.Array, Metrics]:
         """Maximize the first critic."""
         action = jax.vmap(actor.mode)(batch.observation)
-        loss = -jax.vmap(critics)(batch.observation, action)[:, 0].mean()
+        loss = -critics.at_rows(batch.observation, action)[:, 0].mean()
         return loss, {"actor/loss": loss}

@@ -31,7 +31,7 @@ class TD3BC(TD3):
     ) -> tuple[jax.Array, Metrics]:
         """Eqs. 3 and 5: maximize α Q / mean |Q| while regressing to the logged action."""
         action = jax.vmap(actor.mode)(batch.observation)
-        q = jax.vmap(critics)(batch.observation, action)[:, 0]
+        q = critics.at_rows(batch.observation, action)[:, 0]
         scale = jax.lax.stop_gradient(self.q_weight / jnp.abs(q).mean())
         clone = jnp.square(action - batch.action).mean()
         loss = clone - scale * q.mean()

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.conservative import (
     FORMS,
+    Samples,
     imitation_loss,
     return_weights,
     unlikeliness,
@@ -117,21 +118,28 @@ class WeightedCQL(CQL):
         action, log_prob = sample_actions(actor, batch.observation, key)
         return (log_prob - jax.vmap(behavior.log_prob)(batch.observation, action)).mean()
 
-    def push_down(self, q, samples, batch, known) -> Float[Array, "batch ensemble"]:
-        """As CQL, each sample weighted by how unlike the log it is."""
+    def samples(self, actor, batch, key, known: Any = None) -> Samples:
+        """As CQL, each weighted by how unlike the log it is."""
+        samples = super().samples(actor, batch, key)
         if not self.weigh_push_down:
-            return super().push_down(q, samples, batch, known)
+            return samples
         each = jax.vmap(known.behavior.log_prob, (None, 0))
         log_density = jax.vmap(each)(batch.observation, samples.action)
         log_uniform = -samples.action.shape[-1] * jnp.log(2.0)
         weight = unlikeliness(jax.nn.sigmoid(log_density - log_uniform))
-        weight = weight / weight.mean(axis=1, keepdims=True)
-        if self.form == "uniform":
-            q = q * weight[..., None]
-        else:
-            log_density = samples.log_density - jnp.log(weight)
+        return samples._replace(weight=weight / weight.mean(axis=1, keepdims=True))
+
+    def of_rows(self, known: Any) -> Any:
+        return known.data_weight
+
+    def push_down(self, q, samples, known) -> Float[Array, "batch ensemble"]:
+        """As CQL, with the weights of samples."""
+        if self.weigh_push_down and self.form == "uniform":
+            q = q * samples.weight[..., None]
+        elif self.weigh_push_down:
+            log_density = samples.log_density - jnp.log(samples.weight)
             samples = samples._replace(log_density=log_density)
-        return super().push_down(q, samples, batch, known)
+        return super().push_down(q, samples, known)
 
     def push_up(self, logged, known) -> Float[Array, "batch ensemble"]:
         return known.data_weight[:, None] * logged if self.weigh_data else logged

@@ -153,6 +153,11 @@ def _write_all(descriptor: int, data: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
+def make_private_directory(path: Path) -> None:
+    """Make it with its parents, if it is not there; a new one is for this user alone."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and its missing parents, through to the disk."""
     if not path.is_dir():

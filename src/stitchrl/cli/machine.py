@@ -3,15 +3,17 @@
 import os
 
 from stitchrl import devices
+from stitchrl.kept_programs import keep_programs
 
 
 def prepare(threads: int | None = None) -> None:
-    """Use this many CPU threads (None: all), each as a device of its own.
+    """Use this many CPU threads (None: all), each as a device of its own; keep programs.
 
     A number of devices in XLA_FLAGS stays. Where JAX already runs in this process (a
     notebook, a test), what it runs on stays, unless other `threads` are demanded: then
     raises `RuntimeError`. Raises `ValueError` if the machine has fewer CPUs.
     """
+    keep_programs()
     is_divided = devices.DEVICE_COUNT in os.environ.get("XLA_FLAGS", "")
     host_devices = None if is_divided else threads or devices.thread_count()
     try:

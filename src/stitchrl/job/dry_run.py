@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stitchrl.blocks import all_rows_together
 from stitchrl.checkpoint import KEPT
 from stitchrl.dataset import Choices, Dataset
 from stitchrl.experience import Experience
@@ -118,7 +119,8 @@ def _program(
     data = jax.eval_shape(prepare, algorithm, experience)
     state = jax.eval_shape(start, algorithm, experience, key).state
     batch = jax.eval_shape(algorithm.sample, data, key)
-    lowered = jax.jit(_update).lower(algorithm, state, batch, key)
+    with all_rows_together():
+        lowered = jax.jit(_update).lower(algorithm, state, batch, key)
     flops = float((lowered.cost_analysis() or {}).get("flops", 0.0))
     per_update = flops / (EFFICIENCY * rate) + SECONDS_PER_UPDATE
     rounds = -(-len(group) // len(devices()))

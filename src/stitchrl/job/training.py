@@ -91,7 +91,7 @@ def train_all(
             chunk=plan.chunk,
             directory=directory,
             report=tell,
-            warn=tell,
+            say=tell,
         )
     every = [candidate_of(one, normalizer, reward) for one in fitted if one.stopped is None]
     if plan.tabular and splits.train.is_tabular:

@@ -106,7 +106,7 @@ class FQE:
         target = bellman_target(
             transition.reward, transition.terminated, self.discount, next_q
         )
-        q = jax.vmap(critics)(transition.observation, transition.action)
+        q = critics.at_rows(transition.observation, transition.action)
         loss = ensemble_error(q, target).mean()
         return loss, {"critics/loss": loss, "critics/mean": q.mean()}
 
