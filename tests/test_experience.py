@@ -12,6 +12,8 @@ from stitchrl.experience import (
     Transition,
     away_from_bounds,
     draw_rows,
+    padded,
+    rounded_up,
     sample_transitions,
     sample_with_next_action,
     take,
@@ -22,6 +24,7 @@ from stitchrl.losses import td_target
 from stitchrl.normalizer import Normalizer
 from stitchrl.rewards import RewardTransform
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec
+from stitchrl.testing import small_log
 
 # Three episodes: terminated; truncated, next known; truncated, nobody knows.
 LENGTHS = [3, 2, 3]
@@ -277,7 +280,7 @@ def test_aliases_stand_for_exactly_the_weights(weight: np.ndarray):
     np.testing.assert_allclose(implied(drawing), shares, atol=1e-7, rtol=1e-6)
     assert (implied(drawing)[weight == 0] == 0).all()
     np.testing.assert_allclose(drawing.weight, shares * len(weight), rtol=1e-6)
-    assert drawing.draw(jax.random.key(0), 4096).max() < len(weight)
+    assert drawing.draw(jax.random.key(0), 4096, len(weight)).max() < len(weight)
 
 
 def test_rows_are_drawn_as_often_as_they_weigh():
@@ -337,3 +340,33 @@ def test_several_steps_reach_the_same_fixed_point():
             if np.allclose(value, exact, atol=1e-5):
                 break
     assert sweeps == {1: 5, 3: 2}
+
+
+def test_sizes_are_rounded_up_to_four_between_a_number_and_its_double():
+    assert [rounded_up(size) for size in (1, 5, 8, 9, 10, 11, 13, 15, 16)] == [
+        1, 5, 8, 10, 10, 12, 14, 16, 16,
+    ]  # fmt: skip
+    assert {rounded_up(size) for size in range(1024, 2049)} == {
+        1024,
+        1280,
+        1536,
+        1792,
+        2048,
+    }
+
+
+@pytest.mark.parametrize("weighs", [False, True])
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_padding_changes_nothing_that_is_drawn(weighs: bool, n_steps: int):
+    many = small_log("continuous")
+    weight = np.random.default_rng(0).exponential(size=many.size) if weighs else None
+    plain = Experience.of(many, weight=weight, n_steps=n_steps)
+    some = jax.tree.map(lambda x: x[:456], plain)  # 57 whole episodes.
+    wide = padded(some)
+    assert (some.size, int(wide.size), len(wide.row)) == (456, 456, 512)
+    assert padded(wide) is wide
+    np.testing.assert_array_equal(wide.row[456:], [int(some.row[-1])] * 56)
+    assert draw_rows(wide, jax.random.key(0), 50_000).max() == 455
+    for sample in (sample_transitions, sample_with_next_action):
+        batches = [sample(rows, jax.random.key(1), 4096, 0.9) for rows in (some, wide)]
+        jax.tree.map(np.testing.assert_array_equal, *batches)

@@ -90,6 +90,17 @@ def test_training_them_all_is_the_same(
     assert times == ["before"]
 
 
+def test_logs_of_other_sizes_share_programs(experience: Experience):
+    before = population._advance_members._cache_size()
+    found = []
+    for rows in (456, 480, 512):
+        some = jax.tree.map(lambda x, rows=rows: x[:rows], experience)
+        found.append(train_population(ALGORITHMS, some, KEYS, 6))
+    assert population._advance_members._cache_size() == before + 1
+    weights = [jax.tree.leaves(states)[0] for states in found]
+    assert not np.array_equal(weights[0], weights[1])
+
+
 def test_chunks_and_resumed_members_are_equal_bit_for_bit(
     experience: Experience, members: Members
 ):

@@ -4,6 +4,7 @@ Samplers index columns with `column[rows]` only, so the same function runs insid
 device arrays and eagerly on NumPy arrays or memory maps larger than the device.
 """
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -82,9 +83,10 @@ class Drawing:
             jnp.asarray(alias, jnp.int32),
         )
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Int[Array, "batch"]:
+    def draw(self, key: Key[Array, ""], batch_size: int, size: Any) -> Int[Array, "batch"]:
+        """Of the first `size` rows, which are all but padding."""
         row_key, side_key = jax.random.split(key)
-        rows = jax.random.randint(row_key, (batch_size,), 0, len(self.alias))
+        rows = jax.random.randint(row_key, (batch_size,), 0, size)
         stays = jax.random.uniform(side_key, (batch_size,)) < self.threshold[rows]
         return jnp.where(stays, rows, self.alias[rows])
 
@@ -100,6 +102,7 @@ class Experience:
     drawing: Drawing | None = None  # None: every row is as likely as any other.
     actions: int = 0  # How many, if discrete. Static: a shape cannot tell it.
     n_steps: int = 1  # Rewards summed before the bootstrap, where an algorithm learns Q.
+    count: Int[Array, ""] | None = None  # Rows beyond it are padding. None: there is none.
 
     @classmethod
     def of(
@@ -171,14 +174,40 @@ class Experience:
         )
 
     @property
-    def size(self) -> int:
-        return self.episode_end.shape[0]
+    def size(self) -> Any:
+        """Rows that can be drawn: an int, or traced where there is padding."""
+        return self.episode_end.shape[0] if self.count is None else self.count
 
     @property
     def spec(self) -> Spec:
         observation, action = self.transitions.observation, self.transitions.action
         space = Discrete(self.actions) if self.actions else Continuous(action.shape[-1])
         return Spec(features(observation).shape[-1], space)
+
+
+def padded(experience: Experience) -> Experience:
+    """The same rows and then copies of the last one: logs of many sizes share a program.
+
+    What is drawn stays the same: the last row ends its episode, and nothing is drawn beyond
+    it. Padded again, it stays as it is.
+    """
+    if experience.count is not None:
+        return experience
+    size = experience.episode_end.shape[0]
+    more = rounded_up(size) - size
+
+    def pad(column: Any) -> Any:
+        copies = np.repeat(np.asarray(column[-1:]), more, axis=0)
+        return jnp.asarray(np.concatenate([np.asarray(column), copies]))
+
+    columns = jax.tree.map(pad, experience)
+    return replace(columns, count=jnp.asarray(size, jnp.int32))
+
+
+def rounded_up(size: int) -> int:
+    """To one of four sizes between a number and its double; at most a quarter more."""
+    step = 2 ** max(0, size.bit_length() - 3)
+    return size + -size % step
 
 
 def take(columns: Any, rows: Any) -> Any:
@@ -191,7 +220,7 @@ def draw_rows(
 ) -> Int[Array, "batch"]:
     """Rows with replacement: uniformly, unless the experience weighs them."""
     if experience.drawing is not None:
-        return experience.drawing.draw(key, batch_size)
+        return experience.drawing.draw(key, batch_size, experience.size)
     return jax.random.randint(key, (batch_size,), 0, experience.size)
 
 
@@ -285,7 +314,7 @@ class Fold:
     def of(cls, is_in: list[np.ndarray]) -> "list[Fold]":
         """One fold for each mask bool (size,). Raises `ValueError` if one is empty."""
         chosen = [np.flatnonzero(mask) for mask in is_in]
-        longest = max(map(len, chosen))
+        longest = rounded_up(max(map(len, chosen)))
         if min(map(len, chosen)) == 0:
             raise ValueError("A fold of the log has no rows: it is too small to be split.")
         padded = [np.resize(rows, longest) for rows in chosen]

@@ -21,6 +21,7 @@ from stitchrl.population import (
     by_program,
     compile_advance,
     compile_for_each,
+    drawn_from,
     gathered,
     member,
     spread,
@@ -29,7 +30,7 @@ from stitchrl.population import (
 )
 from stitchrl.probing import Probe, measure
 from stitchrl.programs import make_room
-from stitchrl.train import Run, prepare, start
+from stitchrl.train import Run, start
 
 SECONDS_BETWEEN_SAVES = 10.0
 
@@ -126,7 +127,7 @@ class _Group:
         self.name = ", ".join(dict.fromkeys(plan.label for plan in plans))
         algorithms = [plan.algorithm for plan in plans]
         keys = [jax.random.key(plan.seed) for plan in plans]
-        self.data = prepare(algorithms[0], experience)
+        self.data = drawn_from(algorithms[0], experience)
         self.members = start_members(algorithms, experience, keys)
         self.stopped: list[str | None] = [None] * len(plans)
         self.seconds, self.step = 0.0, 0

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Key
 
-from stitchrl.algorithms.base import Trainable
-from stitchrl.experience import Experience
+from stitchrl.algorithms.base import Prepares, Trainable
+from stitchrl.experience import Experience, padded
 from stitchrl.learner import Metrics
 from stitchrl.programs import make_room
 from stitchrl.train import Run, advance, prepare, start
@@ -82,6 +82,16 @@ def by_program(algorithms: Sequence[Any]) -> list[list[int]]:
         key = structure, *map(np.shape, leaves), *map(float, read)
         groups.setdefault(key, []).append(index)
     return list(groups.values())
+
+
+def drawn_from(algorithm: Trainable, experience: Experience) -> Any:
+    """What `sample` reads, as one of few sizes where the algorithm prepares nothing.
+
+    What an algorithm prepares itself may be sorted, or sums: only it could pad that.
+    """
+    if isinstance(algorithm, Prepares):
+        return prepare(algorithm, experience)
+    return padded(experience)
 
 
 def start_members(
@@ -159,7 +169,7 @@ def train_population(
     """
     make_room()
     members = start_members(algorithms, experience, keys)
-    data = prepare(algorithms[0], experience)
+    data = drawn_from(algorithms[0], experience)
     members, _, _ = advance_members(members, data, steps)
     return jax.tree.map(lambda leaf: leaf[: len(algorithms)], gathered(members.runs.state))
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 from stitchrl.algorithms.base import Prepares, Trainable
 from stitchrl.experience import Experience
 from stitchrl.learner import Metrics
+from stitchrl.spaces import Spec
 
 
 class Run(NamedTuple):
@@ -21,19 +22,28 @@ class Run(NamedTuple):
     key: Any  # Of the loop; update i uses fold_in(key, i).
 
 
-@jax.jit
 def prepare(algorithm: Trainable, experience: Experience) -> Any:
     """What `sample` reads: the experience itself, or what the algorithm makes of it."""
     if isinstance(algorithm, Prepares):
-        return algorithm.prepare(experience)
+        return _prepare(algorithm, experience)
     return experience
 
 
 @jax.jit
+def _prepare(algorithm: Prepares, experience: Experience) -> Any:
+    return algorithm.prepare(experience)
+
+
 def start(algorithm: Trainable, experience: Experience, key: Key[Array, ""]) -> Run:
     """A run before its first update."""
+    return _start(algorithm, key, experience.spec)
+
+
+@partial(jax.jit, static_argnames="spec")
+def _start(algorithm: Trainable, key: Key[Array, ""], spec: Spec) -> Run:
+    """Of a log only the spec matters here: logs of any size share this program."""
     init_key, loop_key = jax.random.split(key)
-    return Run(algorithm.init(init_key, experience.spec), jnp.array(0, jnp.int32), loop_key)
+    return Run(algorithm.init(init_key, spec), jnp.array(0, jnp.int32), loop_key)
 
 
 def keys_of(run_key: Key[Array, ""], step: Any) -> tuple[Key[Array, ""], Key[Array, ""]]:

@@ -149,7 +149,8 @@ def gaps(case: str, optimizer: type, wrong: str = "") -> dict[str, float]:
 @pytest.mark.parametrize("optimizer", [Descent, Adam])
 def test_two_updates(case: str, optimizer: type):
     found = gaps(case, optimizer)
-    assert max(found.values()) < 1e-5, found
+    # A weight near .5 is rounded to 6e-8: of a bias that moved by .004, that is 1.4e-5.
+    assert max(found.values()) < 2e-5, found
 
 
 BOTH = ("ddpg_bc", "rebrac")
