@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import speed_figures
 from record import save
-from speed_task import ROUNDS
+from speed_task import ALGORITHMS, MEMBERS, MORE_MEMBERS, ROUNDS
 
 from stitchrl import artifacts, devices
 
@@ -30,6 +30,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 KEPT = ROOT / ".bench" / "speed"
 WINDOWS = 4  # Of each part, in each round.
+# Of the seconds that IQL takes.
+SHARE = dict.fromkeys(ALGORITHMS, 0.5) | {"iql": 1.0, "cql": 1.0}
 QUIET = 0.1  # Share of the CPUs that may be busy with something else.
 CORES = devices.thread_count()
 UNSET = (  # What would set threads or kernels from outside.
@@ -69,23 +71,24 @@ def sgemm_parts() -> list[Part]:
     ]
 
 
-def training_part(program: str, algorithm: str, share: float, *more: str) -> Part:
+def training_part(program: str, algorithm: str, share: float, *more: object) -> Part:
     """Ours or the peer's: the default number of threads, nothing set from outside."""
-    name = "_".join([algorithm, *more, program]).replace("--", "")
-    return Part(name, (f"speed_{program}.py", algorithm, *more), share=share)
+    words = [algorithm, *map(str, more)]
+    name = "_".join([*words, program]).replace("--", "")
+    return Part(name, (f"speed_{program}.py", *words), share=share)
 
 
 def all_parts() -> list[Part]:
     """In the order of a round."""
-    parts = sgemm_parts() + [
-        training_part("stitchrl", "iql", 1.0, "--population"),
-        training_part("d3rlpy", "iql", 1.0),
-        training_part("stitchrl", "iql", 1.0),
-    ]
-    for algorithm, share in (("bc", 0.4), ("td3_bc", 0.4), ("cql", 0.8)):
-        parts.append(training_part("d3rlpy", algorithm, share))
-        parts.append(training_part("stitchrl", algorithm, share))
-    return parts
+    parts = sgemm_parts()
+    for algorithm in ALGORITHMS:
+        parts += [
+            training_part("stitchrl", algorithm, SHARE[algorithm], "--population", MEMBERS),
+            training_part("d3rlpy", algorithm, SHARE[algorithm]),
+            training_part("stitchrl", algorithm, SHARE[algorithm]),
+        ]
+    more = training_part("stitchrl", "iql", SHARE["iql"], "--population", MORE_MEMBERS)
+    return [*parts, more]
 
 
 def run(part: Part, seconds: float) -> dict[str, Any]:

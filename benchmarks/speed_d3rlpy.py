@@ -16,23 +16,31 @@ CONFIGS = {
     "bc": d3rlpy.algos.BCConfig,
     "td3_bc": d3rlpy.algos.TD3PlusBCConfig,
     "cql": d3rlpy.algos.CQLConfig,
+    "rebrac": d3rlpy.algos.ReBRACConfig,
+    "discrete_cql": d3rlpy.algos.DiscreteCQLConfig,
 }
-CHUNK = {"iql": 20, "bc": 50, "td3_bc": 20, "cql": 3}
+CHUNK = {"iql": 20, "bc": 50, "td3_bc": 20, "cql": 3, "rebrac": 20, "discrete_cql": 50}
 NETWORKS = {
     "iql": ("actor", "critic", "value"),
     "bc": ("",),
     "td3_bc": ("actor", "critic"),
     "cql": ("actor", "critic"),
+    "rebrac": ("actor", "critic"),
+    "discrete_cql": ("",),
 }
-MORE = {"cql": {"n_action_samples": task.ACTION_SAMPLES}}
+MORE = {
+    "cql": {"n_action_samples": task.ACTION_SAMPLES},
+    "discrete_cql": {"n_critics": 2},  # As ours, which takes two.
+}
+NORMED = {("rebrac", "actor"), ("rebrac", "critic")}  # Layer norms, as ours.
 
 
-def synthetic_log() -> d3rlpy.dataset.MDPDataset:
+def synthetic_log(name: str) -> d3rlpy.dataset.MDPDataset:
     """The log of noise as d3rlpy holds it."""
-    columns = task.synthetic_log()
+    columns = task.synthetic_log(is_discrete=name.startswith("discrete"))
     return d3rlpy.dataset.MDPDataset(
         observations=columns["observation"],
-        actions=columns["action"],
+        actions=columns["action"].reshape(task.ROWS, -1),
         rewards=columns["reward"],
         terminals=columns["terminated"].astype("float32"),
     )
@@ -47,9 +55,13 @@ def main() -> None:
     name = options.algorithm
 
     d3rlpy.seed(0)
-    log = synthetic_log()
-    layers = d3rlpy.models.VectorEncoderFactory(hidden_units=[*task.HIDDEN])
-    networks = {f"{net}_encoder_factory".lstrip("_"): layers for net in NETWORKS[name]}
+    log = synthetic_log(name)
+    networks = {
+        f"{net}_encoder_factory".lstrip("_"): d3rlpy.models.VectorEncoderFactory(
+            hidden_units=[*task.HIDDEN], use_layer_norm=(name, net) in NORMED
+        )
+        for net in NETWORKS[name]
+    }
     config = CONFIGS[name](batch_size=task.BATCH, **networks, **MORE.get(name, {}))
     learner = config.create()
     learner.build_with_dataset(log)

@@ -8,49 +8,60 @@ from statistics import median
 from typing import Any
 
 from record import row
-from speed_task import MEMBERS, ROUNDS, iql_flop
+from speed_task import ALGORITHMS, FLOP, MEMBERS, MORE_MEMBERS, ROUNDS
 
-ALGORITHMS = ("iql", "bc", "td3_bc", "cql")
-POPULATION = "iql_population_stitchrl"
 Results = dict[str, list[dict[str, Any]]]  # Of each part, what each round measured.
 
 
 def rows_of(results: Results) -> list[dict[str, Any]]:
     """All figures, the headlines first."""
-    gflop = iql_flop() / 1e9
-    population, peer = rates(results, POPULATION), rates(results, "iql_d3rlpy")
-    used = [gflop * rate for rate in population]  # GFLOP/s
-    limit, as_shipped = sgemm_limit(results), sgemm_limit(results, "sgemm_numpy_")
-    one_core = sgemm_limit(results, "sgemm_", "_one")
-    single = rates(results, "iql_stitchrl")
-    figures = [
-        spread("iql_single_over_d3rlpy", over(single, peer), "ratio"),
-        spread("iql_population_over_d3rlpy", over(population, peer), "ratio"),
-        spread("iql_population_over_single", over(population, single), "ratio"),
-        spread("iql_population_share_of_sgemm", over(used, limit), "share"),
-        spread("iql_population_share_of_numpy_sgemm", over(used, as_shipped), "share"),
-    ]
-    for name in ALGORITHMS[1:]:
-        ratio = over(rates(results, f"{name}_stitchrl"), rates(results, f"{name}_d3rlpy"))
-        figures.append(spread(f"{name}_over_d3rlpy", ratio, "ratio"))
+    limit = sgemm_limit(results)
+    figures = []
+    for name in ALGORITHMS:
+        peer, single = rates(results, f"{name}_d3rlpy"), rates(results, f"{name}_stitchrl")
+        population = rates(results, population_of(name))
+        figures += [
+            spread(f"{name}_single_over_d3rlpy", over(single, peer), "ratio"),
+            spread(f"{name}_population_over_d3rlpy", over(population, peer), "ratio"),
+            spread(f"{name}_population_over_single", over(population, single), "ratio"),
+        ]
+        if name in FLOP:
+            used = [FLOP[name]() / 1e9 * rate for rate in population]  # GFLOP/s
+            share = over(used, limit)
+            figures.append(spread(f"{name}_population_share_of_sgemm", share, "share"))
+    more = over(
+        rates(results, population_of("iql", MORE_MEMBERS)), rates(results, "iql_d3rlpy")
+    )
     figures += [
+        spread(f"iql_population_of_{MORE_MEMBERS}_over_d3rlpy", more, "ratio"),
         spread("sgemm", limit, "GFLOP/s"),
-        spread("sgemm_one_core", one_core, "GFLOP/s"),
-        row("iql_gflop_per_update", gflop, unit="GFLOP", n=1, low=gflop, high=gflop),
+        spread("sgemm_one_core", sgemm_limit(results, "_one"), "GFLOP/s"),
         row("population_members", MEMBERS, unit="runs", n=1, low=MEMBERS, high=MEMBERS),
     ]
+    for name, flop in FLOP.items():
+        gflop = flop() / 1e9
+        figures.append(
+            row(f"{name}_gflop_per_update", gflop, unit="GFLOP", n=1, low=gflop, high=gflop)
+        )
     for part, rounds in results.items():
         if part.startswith("sgemm"):
             figures.append(spread(part, [each["best"] for each in rounds], "GFLOP/s"))
         else:
             windows = [rate for each in rounds for rate in each["rates"]]
             figures.append(spread(f"{part}_rate", windows, "updates/s"))
-    for part in ("iql_stitchrl", POPULATION):
-        compiling = [each["compile_seconds"] for each in results[part]]
-        figures.append(spread(f"{part}_compile", compiling, "s"))
+            peak = [each["peak_bytes"] / 2**20 for each in rounds]
+            figures.append(spread(f"{part}_peak_memory", peak, "MiB"))
+            if part.endswith("stitchrl"):
+                compiling = [each["compile_seconds"] for each in rounds]
+                figures.append(spread(f"{part}_compile", compiling, "s"))
     busy = [each["busy"] for rounds in results.values() for each in rounds]
     figures.append(spread("busy_with_others", busy, "share of CPUs"))
     return figures
+
+
+def population_of(name: str, members: int = MEMBERS) -> str:
+    """The part that measures a population of ours."""
+    return f"{name}_population_{members}_stitchrl"
 
 
 def spread(figure: str, values: list[float], unit: str) -> dict[str, Any]:
@@ -68,19 +79,14 @@ def over(values: list[float], others: list[float]) -> list[float]:
     return [value / other for value, other in zip(values, others)]
 
 
-def sgemm_limit(results: Results, start: str = "sgemm_", end: str = "") -> list[float]:
+def sgemm_limit(results: Results, end: str = "") -> list[float]:
     """GFLOP/s of each round: the best window of the fastest library and way."""
     found = [
         rounds
         for part, rounds in results.items()
-        if part.startswith(start) and part.endswith(end) and not is_other(part, start)
+        if part.startswith("sgemm_") and part.endswith(end)
     ]
     return [max(rounds[number]["best"] for rounds in found) for number in range(ROUNDS)]
-
-
-def is_other(part: str, start: str) -> bool:
-    """Whether NumPy as shipped is asked for, and this is NumPy with other kernels."""
-    return start == "sgemm_numpy_" and part.startswith("sgemm_numpy_avx512")
 
 
 def fastest_sgemm(results: Results) -> str:

@@ -3,39 +3,53 @@
 import argparse
 import json
 import os
+from functools import partial
 
 import jax
 import numpy as np
 import speed_task as task
 
 from stitchrl import devices
-from stitchrl.algorithms import BC, CQL, IQL, TD3BC
-from stitchrl.dataset import Bounds, Dataset
+from stitchrl.algorithms import BC, CQL, IQL, TD3BC, DiscreteCQL, ReBRAC
+from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.experience import Experience
 from stitchrl.population import advance_members, start_members
 from stitchrl.train import advance, prepare, start
 
-ALGORITHMS = {"iql": IQL, "bc": BC, "td3_bc": TD3BC, "cql": CQL}
-CHUNK = {"iql": 100, "bc": 500, "td3_bc": 100, "cql": 5}  # Updates in one program.
+ALGORITHMS = {
+    "iql": IQL,
+    "bc": BC,
+    "td3_bc": TD3BC,
+    "cql": CQL,
+    "rebrac": ReBRAC,
+    "discrete_cql": DiscreteCQL,
+}
+# Updates in one program.
+CHUNK = {"iql": 100, "bc": 500, "td3_bc": 100, "cql": 6, "rebrac": 100, "discrete_cql": 500}
 MORE = {"cql": {"action_samples": task.ACTION_SAMPLES}}
 
 
-def experience() -> Experience:
+def experience(name: str) -> Experience:
     """The synthetic log, as training sees it."""
-    columns = task.synthetic_log()
+    is_discrete = name.startswith("discrete")
+    columns = task.synthetic_log(is_discrete=is_discrete)
+    truncated = np.zeros(task.ROWS, bool)
+    if is_discrete:
+        choices = Choices(labels=tuple(map(str, range(task.CHOICES))))
+        log = Dataset.create(**columns, truncated=truncated, actions=choices)
+        return Experience.of(log)
     bounds = Bounds(
         names=tuple(f"a{i}" for i in range(task.ACTION)),
         low=(-1.0,) * task.ACTION,
         high=(1.0,) * task.ACTION,
     )
-    truncated = np.zeros(task.ROWS, bool)
     return Experience.of(Dataset.create(**columns, truncated=truncated, actions=bounds))
 
 
 def single(name: str, seconds: float, windows: int) -> dict:
     """One run, with as many threads as JAX takes by itself."""
     steps, algorithm = CHUNK[name], make(name)
-    data = prepare(algorithm, experience())
+    data = prepare(algorithm, experience(name))
     run = start(algorithm, data, jax.random.key(0))
 
     def go() -> int:
@@ -47,11 +61,11 @@ def single(name: str, seconds: float, windows: int) -> dict:
     return task.measured(go, seconds=seconds, windows=windows)
 
 
-def population(name: str, seconds: float, windows: int) -> dict:
+def population(name: str, count: int, seconds: float, windows: int) -> dict:
     """Several runs that differ in seed, dealt to one host device for each core."""
-    steps, algorithms = CHUNK[name] // 2, [make(name)] * task.MEMBERS
-    keys = [*jax.random.split(jax.random.key(0), task.MEMBERS)]
-    data = prepare(algorithms[0], experience())
+    steps, algorithms = CHUNK[name] // 2, [make(name)] * count
+    keys = [*jax.random.split(jax.random.key(0), count)]
+    data = prepare(algorithms[0], experience(name))
     members = start_members(algorithms, data, keys)
 
     def go() -> int:
@@ -60,7 +74,7 @@ def population(name: str, seconds: float, windows: int) -> dict:
         jax.block_until_ready((members.runs.state, metrics))
         if not np.asarray(went).all():
             raise SystemExit("A member stopped: its numbers were no longer finite.")
-        return steps * task.MEMBERS
+        return steps * count
 
     return task.measured(go, seconds=seconds, windows=windows)
 
@@ -74,14 +88,16 @@ def make(name: str):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("algorithm", choices=ALGORITHMS)
-    parser.add_argument("--population", action="store_true")
+    parser.add_argument("--population", type=int, help="how many runs at once")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--windows", type=int, required=True)
     options = parser.parse_args()
     if options.population:
         devices.prepare(host_devices=devices.thread_count())
-    measure = population if options.population else single
-    result = measure(options.algorithm, options.seconds, options.windows)
+        measure = partial(population, options.algorithm, options.population)
+    else:
+        measure = partial(single, options.algorithm)
+    result = measure(options.seconds, options.windows)
     result["flags"] = os.environ.get("XLA_FLAGS", "")
     print(json.dumps(result))
 
