@@ -4,7 +4,8 @@ export PYTHON
 
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-scores bench-peer bench-notifications bench-stitching \
-	bench-overestimation bench-trap bench-estimators bench-budget bench-select bench-fqe parity
+	bench-overestimation bench-trap bench-estimators bench-budget bench-select bench-fqe parity \
+	bench-start
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -42,6 +43,10 @@ bench-scores: ## Every algorithm and its controls on logs whose truth is known; 
 bench-select: ## Grids chosen from by the log and 100 trials; half an hour.
 	@.ci/set-up .venv-zoo zoo
 	@.venv-zoo/bin/python benchmarks/selection.py $(ARGS)
+
+bench-start: ## From the shell to the first update, and what is compiled on the way.
+	@.ci/set-up .venv-bench bench
+	@.venv-bench/bin/python benchmarks/start.py $(ARGS)
 
 bench-fqe: ## FQE by networks of 32 policies beside d3rlpy.
 	@.ci/set-up .venv-bench bench

@@ -13,7 +13,6 @@ from stitchrl.experience import (
     away_from_bounds,
     draw_rows,
     padded,
-    rounded_up,
     sample_transitions,
     sample_with_next_action,
     take,
@@ -340,19 +339,6 @@ def test_several_steps_reach_the_same_fixed_point():
             if np.allclose(value, exact, atol=1e-5):
                 break
     assert sweeps == {1: 5, 3: 2}
-
-
-def test_sizes_are_rounded_up_to_four_between_a_number_and_its_double():
-    assert [rounded_up(size) for size in (1, 5, 8, 9, 10, 11, 13, 15, 16)] == [
-        1, 5, 8, 10, 10, 12, 14, 16, 16,
-    ]  # fmt: skip
-    assert {rounded_up(size) for size in range(1024, 2049)} == {
-        1024,
-        1280,
-        1536,
-        1792,
-        2048,
-    }
 
 
 @pytest.mark.parametrize("weighs", [False, True])

@@ -80,12 +80,15 @@ def test_layer_norms_of_values_and_critics_learn(space: Continuous | Discrete):
 
 
 def test_layers_start_uniform_within_one_over_the_root_of_their_inputs():
-    layer = Linear.create(KEY, 16, 5000)
-    for part in (layer.weight, layer.bias):
-        assert float(jnp.abs(part).max()) <= 0.25
-        assert float(jnp.abs(part).max()) > 0.249
-        np.testing.assert_allclose(part.std(), 0.25 / np.sqrt(3), rtol=0.05)
-    assert not np.array_equal(layer.weight[0], layer.bias)
+    layers = MLP.create(KEY, (16, 4900, 5000)).layers
+    for layer, bound in zip(layers, (0.25, 4900**-0.5)):
+        for part in (layer.weight, layer.bias):
+            assert 0.998 * bound < float(jnp.abs(part).max()) <= 1.00001 * bound
+            np.testing.assert_allclose(part.std(), bound / np.sqrt(3), rtol=0.05)
+    drawn = [layers[0].weight[0], layers[0].bias, layers[1].weight[0], layers[1].bias]
+    level = [np.asarray(part[:100] / jnp.abs(part).max()) for part in drawn]
+    correlation = np.corrcoef(level) - np.eye(4)
+    assert np.abs(correlation).max() < 0.4  # Drawn apart: three standard errors are 0.3.
 
 
 def test_members_of_an_ensemble_differ_and_are_called_together():

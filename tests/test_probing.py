@@ -23,6 +23,7 @@ from stitchrl.probing import (
     held_out_batch,
     make_probe,
     measure,
+    ready,
     singular_values,
     value_of,
 )
@@ -40,16 +41,18 @@ IDENTITY = Normalizer.identity(2)
 def test_a_probe_is_a_sample_of_held_out_rows_and_starts():
     log = small_log("discrete")
     whole = make_probe(log, IDENTITY, seed=1)
+    assert whole.start_count == 64
     assert whole.batch.reward.shape == (512,) and whole.starts.shape == (64, 2)
     expected = Experience.of(log).transitions.reward
     np.testing.assert_array_equal(np.sort(whole.batch.reward), np.sort(expected))
     first = log.observation[log.first_row]
     np.testing.assert_array_equal(np.sort(whole.starts, axis=0), np.sort(first, axis=0))
-    few = make_probe(log, IDENTITY, seed=1, size=10)
-    assert few.batch.reward.shape == (10,) and few.starts.shape == (10, 2)
+    few = make_probe(log, IDENTITY, seed=1, size=11)
+    assert few.batch.reward.shape == (11,) and few.start_count == 11
+    assert few.starts.shape == (12, 2)  # One is padding.
     assert set(np.asarray(few.batch.reward).tolist()) <= set(np.asarray(expected).tolist())
-    assert len(set(np.asarray(few.batch.reward).tolist())) == 10  # Without replacement.
-    other = make_probe(log, IDENTITY, seed=2, size=10)
+    assert len(set(np.asarray(few.batch.reward).tolist())) == 11  # Without replacement.
+    other = make_probe(log, IDENTITY, seed=2, size=11)
     assert few.batch.reward.tolist() != other.batch.reward.tolist()
 
 
@@ -115,6 +118,7 @@ class LuckyDQN(DoubleDQN):
 
 def test_an_algorithm_with_batches_of_its_own_is_probed_on_them(probe: Probe):
     lucky = LuckyDQN(**TINY)
+    probe = ready(probe, lucky)
     batch = held_out_batch(lucky, probe)
     assert isinstance(batch, Stored) and batch.lucky.shape == (16,)
     expected = lucky.sample(lucky.prepare(probe.experience), probe.key)

@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import median_filter
-from scipy.stats import kendalltau, theilslopes
+import scipy
 
 FEWEST = 14  # Points of a curve: of fewer, no fall in the last LATE can be CERTAIN.
 WINDOW = 5  # Of the running median.
@@ -178,8 +177,10 @@ def _overfits(curves: Curves, attainable: Attainable) -> Diagnosis | None:
     gained, lost = values[peak] - values[0], values[peak] - values[-1]
     drop = float(lost / rise)
     late = slice(int(len(values) * (1 - LATE)), None)
-    slope, *_ = map(float, theilslopes(values[late], steps[late]))
-    _, trend = map(float, kendalltau(steps[late], values[late], alternative="less"))
+    slope, *_ = map(float, scipy.stats.theilslopes(values[late], steps[late]))
+    _, trend = map(
+        float, scipy.stats.kendalltau(steps[late], values[late], alternative="less")
+    )
     is_peak = lost < LONGEST * gained and steps[peak] < EARLY * steps[-1]
     is_too_low = drop > DROP and values[-1] < attainable.mean
     if not (is_peak and is_too_low and slope < 0 and trend < CERTAIN):
@@ -225,7 +226,9 @@ def _underfits(
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    return median_filter(np.asarray(values, np.float64), WINDOW, mode="nearest")
+    return scipy.ndimage.median_filter(
+        np.asarray(values, np.float64), WINDOW, mode="nearest"
+    )
 
 
 def _rise(values: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from stitchrl.dataset import Bounds, Choices, Dataset
 from stitchrl.findings import DataError, Finding, Severity
 from stitchrl.normalizer import Normalizer
 from stitchrl.rewards import RewardTransform
+from stitchrl.rows import lengthened, rounded_up
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec, features
 from stitchrl.tree import pytree
 from stitchrl.types import Scalar
@@ -78,9 +79,13 @@ class Drawing:
         for row in (*poor, *rich):  # What rounding left.
             level[row] = 1.0
         return cls(
-            jnp.asarray(weight, jnp.float32),
-            jnp.asarray(level, jnp.float32),
-            jnp.asarray(alias, jnp.int32),
+            *jax.device_put(
+                (
+                    weight.astype(np.float32),
+                    np.asarray(level, np.float32),
+                    np.asarray(alias, np.int32),
+                )
+            )
         )
 
     def draw(self, key: Key[Array, ""], batch_size: int, size: Any) -> Int[Array, "batch"]:
@@ -143,31 +148,34 @@ class Experience:
         observation, following = dataset.observation[kept], dataset.next_observation[kept]
         following = np.where(dataset.terminated[kept, None], observation, following)
         normalizer = normalizer or Normalizer.identity(observation.shape[1])
-        scale = jax.vmap(normalizer)
-        seen, next_seen = scale(jnp.asarray(observation)), scale(jnp.asarray(following))
+        seen, next_seen = normalizer.rows(observation), normalizer.rows(following)
         valid = dataset.valid_actions
         if valid is not None:
             final = dataset.final_valid_actions
             final = np.ones_like(valid[: dataset.episodes]) if final is None else final
             next_valid = dataset.next_column(valid, final)
             next_valid |= ~next_valid.any(axis=1, keepdims=True)  # After the end: any.
-            seen = Masked(seen, jnp.asarray(valid[kept]))
-            next_seen = Masked(next_seen, jnp.asarray(next_valid[kept]))
+            seen = Masked(seen, valid[kept])
+            next_seen = Masked(next_seen, next_valid[kept])
         action, space = dataset.action[kept], dataset.actions
         if isinstance(space, Bounds):
             action = space.to_unit(action).astype(np.float32)
         returns = dataset.returns()[dataset.episode][kept]
+        transitions = {
+            "observation": seen,
+            "action": action,
+            "reward": transform(dataset.reward[kept]).astype(np.float32),
+            "next_observation": next_seen,
+            "terminated": dataset.terminated[kept],
+        }
+        columns = {
+            "episode_end": np.diff(dataset.episode[kept], append=-1) != 0,
+            "episode_return": returns.astype(np.float32),
+            "row": dataset.row[kept].astype(np.int32),
+        }
         return cls(
-            transitions=Transition(
-                observation=seen,
-                action=jnp.asarray(action),
-                reward=jnp.asarray(transform(dataset.reward[kept]), jnp.float32),
-                next_observation=next_seen,
-                terminated=jnp.asarray(dataset.terminated[kept]),
-            ),
-            episode_end=jnp.asarray(np.diff(dataset.episode[kept], append=-1) != 0),
-            episode_return=jnp.asarray(returns, jnp.float32),
-            row=jnp.asarray(dataset.row[kept], jnp.int32),
+            transitions=Transition(**jax.device_put(transitions)),
+            **jax.device_put(columns),
             drawing=None if weight is None else Drawing.of(weight[kept]),
             actions=space.count if isinstance(space, Choices) else 0,
             n_steps=n_steps,
@@ -193,21 +201,9 @@ def padded(experience: Experience) -> Experience:
     """
     if experience.count is not None:
         return experience
-    size = experience.episode_end.shape[0]
-    more = rounded_up(size) - size
-
-    def pad(column: Any) -> Any:
-        copies = np.repeat(np.asarray(column[-1:]), more, axis=0)
-        return jnp.asarray(np.concatenate([np.asarray(column), copies]))
-
-    columns = jax.tree.map(pad, experience)
-    return replace(columns, count=jnp.asarray(size, jnp.int32))
-
-
-def rounded_up(size: int) -> int:
-    """To one of four sizes between a number and its double; at most a quarter more."""
-    step = 2 ** max(0, size.bit_length() - 3)
-    return size + -size % step
+    size = np.int32(experience.episode_end.shape[0])
+    columns, count = jax.device_put((lengthened(experience), size))
+    return replace(columns, count=count)
 
 
 def take(columns: Any, rows: Any) -> Any:

@@ -28,7 +28,7 @@ from stitchrl.population import (
     stack,
     start_members,
 )
-from stitchrl.probing import Probe, measure
+from stitchrl.probing import Probe, measure, ready
 from stitchrl.programs import make_room
 from stitchrl.train import Run, start
 
@@ -121,13 +121,14 @@ class _Group:
         directory: Path,
         chunk: int,
     ):
-        self.plans, self.experience, self.probe = plans, experience, probe
+        self.plans, self.experience = plans, experience
         self.chunk = chunk
         self.places = [directory / f"{plan.number:03d}" for plan in plans]
         self.name = ", ".join(dict.fromkeys(plan.label for plan in plans))
         algorithms = [plan.algorithm for plan in plans]
         keys = [jax.random.key(plan.seed) for plan in plans]
         self.data = drawn_from(algorithms[0], experience)
+        self.probe = ready(probe, algorithms[0])
         self.members = start_members(algorithms, experience, keys)
         self.stopped: list[str | None] = [None] * len(plans)
         self.seconds, self.step = 0.0, 0
@@ -151,15 +152,17 @@ class _Group:
         return self.step < updates and bool(self._is_active().any())
 
     @cached_property
-    def _programs(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """A chunk, and its probing."""
+    def _advance(self) -> Callable[..., Any]:
+        return compile_advance(self.members, self.data, self.chunk)
+
+    @cached_property
+    def _measure(self) -> Callable[..., Any]:
         probed = self.members.algorithms, self.members.runs.state
-        advance = compile_advance(self.members, self.data, self.chunk)
-        return advance, compile_for_each(measure, probed, self.probe)
+        return compile_for_each(measure, probed, self.probe)
 
     def compile(self) -> None:
-        """All that `train` runs, ahead of time: or the first chunk would seem slow."""
-        _ = self._programs
+        """What the first update needs, ahead of it."""
+        _ = self._advance
 
     def train(self, updates: int, clock: _Clock, seconds_between_saves: float) -> None:
         clock.taken += self.step * len(self.plans)
@@ -168,7 +171,8 @@ class _Group:
         while self.is_unfinished(updates):
             begun = time.monotonic()
             before, was_active = self.members, self._is_active()
-            self.members, metrics, _ = self._programs[0](before, self.data)
+            self.members, metrics, _ = self._advance(before, self.data)  # Returns at once.
+            _ = self._measure  # Compiled while the first chunk is under way.
             is_active = self._is_active()
             for index in np.flatnonzero(was_active):
                 self.taken[index] += self.chunk
@@ -242,7 +246,7 @@ class _Group:
     def _probed(self) -> list[dict[str, float]]:
         """Metrics of every member on transitions that were held out."""
         members = self.members.algorithms, self.members.runs.state
-        found = gathered(self._programs[1](members, self.probe))
+        found = gathered(self._measure(members, self.probe))
         return [
             {name: float(values[index]) for name, values in found.items()}
             for index in range(len(self.plans))

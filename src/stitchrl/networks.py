@@ -4,6 +4,7 @@ Nothing here knows about batches: callers `vmap`.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -19,19 +20,10 @@ Hidden = tuple[int, ...]
 
 @pytree
 class Linear:
-    """x @ weight + bias, both drawn uniformly from ±1/√inputs."""
+    """x @ weight + bias."""
 
     weight: Float[Array, "inputs outputs"]
     bias: Float[Array, "outputs"]
-
-    @classmethod
-    def create(cls, key: Key[Array, ""], inputs: int, outputs: int) -> "Linear":
-        weight_key, bias_key = jax.random.split(key)
-        bound = inputs**-0.5
-        shape = (inputs, outputs)
-        weight = jax.random.uniform(weight_key, shape, minval=-bound, maxval=bound)
-        bias = jax.random.uniform(bias_key, (outputs,), minval=-bound, maxval=bound)
-        return cls(weight, bias)
 
     def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "outputs"]:
         return x @ self.weight + self.bias
@@ -51,11 +43,6 @@ class Readout:
 
     weight: Float[Array, "outputs inputs"]
     bias: Float[Array, "outputs"]
-
-    @classmethod
-    def create(cls, key: Key[Array, ""], inputs: int, outputs: int) -> "Readout":
-        layer = Linear.create(key, inputs, outputs)
-        return cls(layer.weight.T, layer.bias)
 
     def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "outputs"]:
         return self.weight @ x + self.bias
@@ -92,10 +79,9 @@ class MLP:
     def create(
         cls, key: Key[Array, ""], sizes: tuple[int, ...], *, layer_norm: bool = False
     ) -> "MLP":
-        keys = jax.random.split(key, len(sizes) - 1)
-        hidden = map(Linear.create, keys[:-1], sizes[:-2], sizes[1:-1])
+        *hidden, last = _draw_layers(key, sizes)
         norms = tuple(map(LayerNorm.create, sizes[1:-1])) if layer_norm else ()
-        return cls((*hidden, Readout.create(keys[-1], *sizes[-2:])), norms)
+        return cls((*hidden, Readout(last.weight.T, last.bias)), norms)
 
     def with_last_input(self, value: Scalar) -> "MLP":
         """The network of the other inputs, when the last one always has this value."""
@@ -111,6 +97,27 @@ class MLP:
 
     def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "outputs"]:
         return self.layers[-1](self.last_hidden(x))
+
+
+def _draw_layers(key: Key[Array, ""], sizes: tuple[int, ...]) -> list[Linear]:
+    """Weights and biases, all uniform in ±1/√inputs.
+
+    Drawn together, as many of each as of the largest: every call of a generator takes XLA
+    a tenth of a second to compile.
+    """
+    shapes = list(pairwise(sizes))
+    bound = jnp.array([inputs**-0.5 for inputs, _ in shapes])[:, None]
+    keys = jax.vmap(jax.random.split)(jax.random.split(key, len(shapes)))
+    most = max(inputs * outputs for inputs, outputs in shapes)
+
+    def draw(key: Key[Array, ""], bound: Float[Array, ""]) -> Float[Array, "most"]:
+        return jax.random.uniform(key, (most,), minval=-bound, maxval=bound)
+
+    drawn = jax.vmap(jax.vmap(draw))(keys, jnp.broadcast_to(bound, keys.shape))
+    return [
+        Linear(weight[: inputs * outputs].reshape(inputs, outputs), bias[:outputs])
+        for (weight, bias), (inputs, outputs) in zip(drawn, shapes)
+    ]
 
 
 @pytree

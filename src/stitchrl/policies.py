@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.networks import MLP, ActionTable, Critics, Hidden
 from stitchrl.normalizer import Normalizer
-from stitchrl.rows import BLOCK
+from stitchrl.rows import BLOCK, lengthened
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec
 from stitchrl.tree import pytree
 from stitchrl.types import Scalar
@@ -333,7 +333,8 @@ def probabilities_at_rows(
     seen: Any = observation
     if valid is not None:
         seen = Masked(observation, valid | ~valid.any(axis=1, keepdims=True))
-    return np.asarray(_probabilities_at_rows(policy, seen, count), np.float64)
+    found = _probabilities_at_rows(policy, lengthened(seen), count)
+    return np.asarray(found, np.float64)[: len(observation)]
 
 
 @partial(jax.jit, static_argnames="count")

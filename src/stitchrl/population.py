@@ -135,6 +135,7 @@ def advance_members(
 @partial(jax.jit, static_argnames=("steps", "mesh", "parallel"))
 def _advance_members(members, data, steps, mesh, parallel):
     def one(member: Members):
+        @jax.jit  # Traced once, though asked twice.
         def go(run: Run):
             after, metrics = advance(member.algorithms, data, run, steps)
             is_finite = all_finite((after.state, metrics))

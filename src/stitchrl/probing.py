@@ -4,18 +4,26 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from stitchrl.algorithms.base import HasActionValue
 from stitchrl.dataset import Dataset
-from stitchrl.experience import Experience, Transition, take, transitions_from
+from stitchrl.experience import (
+    Experience,
+    Transition,
+    padded,
+    take,
+    transitions_from,
+)
 from stitchrl.learner import Metrics
 from stitchrl.networks import Critics
 from stitchrl.normalizer import Normalizer
 from stitchrl.policies import action_probabilities
+from stitchrl.population import drawn_from
 from stitchrl.rewards import RewardTransform
+from stitchrl.rows import rounded_up
 from stitchrl.spaces import Masked
-from stitchrl.train import prepare
 from stitchrl.train import probe as losses_on
 
 PROBE_SIZE = 2048
@@ -30,8 +38,10 @@ class Probe(NamedTuple):
 
     batch: Transition
     rows: Int[Array, "batch"]  # Where these stand in the experience.
-    experience: Experience  # All of it, for algorithms whose batches are of another kind.
-    starts: Any  # First observations of held-out episodes.
+    experience: Experience  # All of it.
+    data: Any  # What `sample` reads, for algorithms whose batches are of another kind.
+    starts: Any  # First observations of held-out episodes, and then padding.
+    start_count: Int[Array, ""]
     key: Key[Array, ""]
 
 
@@ -50,23 +60,34 @@ def make_probe(
     alike. Rows are not weighed, whatever training draws more often.
     """
     experience = Experience.of(held_out, normalizer, reward_transform, n_steps=n_steps)
-    row_key, start_key, key = jax.random.split(jax.random.key(seed), 3)
-
-    def some(key: Key[Array, ""], rows: Int[Array, "rows"]) -> Int[Array, "some"]:
-        return jax.random.permutation(key, rows)[:size]
-
-    starts = jnp.asarray(held_out.observation[held_out.first_row])
-    starts = jax.vmap(normalizer)(starts)
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(experience.size)[:size].astype(np.int32)
+    first = held_out.first_row[rng.permutation(held_out.episodes)[:size]]
+    seen = np.resize(first, rounded_up(len(first)))
+    starts: Any = normalizer.rows(held_out.observation[seen])
     if held_out.valid_actions is not None:
-        starts = Masked(starts, jnp.asarray(held_out.valid_actions[held_out.first_row]))
-    rows = some(row_key, jnp.arange(experience.size))
+        starts = Masked(starts, held_out.valid_actions[seen])
+    # NumPy gathers: JAX would compile a program for each size of a log.
+    batch = take(jax.tree.map(np.asarray, experience.transitions), rows)
+    key = rng.integers(2**32, size=2, dtype=np.uint32)
+    batch, rows, starts, count, key = jax.device_put(
+        (batch, rows, starts, np.int32(len(first)), key)
+    )
     return Probe(
-        batch=take(experience.transitions, rows),
+        batch=batch,
         rows=rows,
         experience=experience,
-        starts=take(starts, some(start_key, jnp.arange(held_out.episodes))),
-        key=key,
+        data=experience,
+        starts=starts,
+        start_count=count,
+        key=jax.random.wrap_key_data(key),
     )
+
+
+def ready(probe: Probe, algorithm: Any) -> Probe:
+    """The probe for members of one program: prepared once, in one of few sizes."""
+    data = drawn_from(algorithm, probe.experience)
+    return probe._replace(experience=padded(probe.experience), data=data)
 
 
 def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
@@ -88,7 +109,10 @@ def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:
         metrics["q/logged"] = logged.mean()
         observation, key = batch.observation, probe.key
         metrics["q/policy"] = value_of(critics, policy, observation, key).mean()
-        metrics["own_estimate"] = value_of(critics, policy, probe.starts, key).mean()
+        values = value_of(critics, policy, probe.starts, key)
+        is_start = jnp.arange(values.shape[0]) < probe.start_count
+        count = jnp.asarray(probe.start_count, values.dtype)
+        metrics["own_estimate"] = jnp.where(is_start, values, 0.0).sum() / count
         some = take(batch, jnp.arange(min(RANK_ROWS, batch.reward.shape[0])))
         seen = jax.vmap(critics.last_hidden, out_axes=1)(some.observation, some.action)
         metrics["q/rank"] = jax.vmap(effective_rank)(seen[:RANK_CRITICS]).mean()
@@ -100,8 +124,7 @@ def held_out_batch(algorithm: Any, probe: Probe) -> Any:
 
     Where its batches are of another kind: what it samples from all of the experience.
     """
-    data = prepare(algorithm, probe.experience)
-    drawn = algorithm.sample(data, probe.key)
+    drawn = algorithm.sample(probe.data, probe.key)
     if not isinstance(drawn, Transition):
         return drawn
     if drawn.steps is None:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
-from scipy.spatial import KDTree
+import scipy
 
 from stitchrl.dataset import Choices, Dataset
 
@@ -85,7 +84,9 @@ def _clusters(points: np.ndarray, count: int, rng: np.random.Generator) -> np.nd
     if len(distinct) <= count:
         centers = distinct
     else:
-        centers, _ = kmeans2(fitted, count, minit="++", rng=rng, missing="warn")
-    _, index = KDTree(centers).query(scaled)
+        centers, _ = scipy.cluster.vq.kmeans2(
+            fitted, count, minit="++", rng=rng, missing="warn"
+        )
+    _, index = scipy.spatial.KDTree(centers).query(scaled)
     _, tight = np.unique(index, return_inverse=True)
     return tight

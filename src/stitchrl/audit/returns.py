@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kurtosis, skew
+import scipy
 
 from stitchrl.dataset import Dataset
 from stitchrl.ope.intervals import student_t
@@ -62,4 +62,5 @@ def _bimodality(values: np.ndarray) -> float:
     """(skewness² + 1) / kurtosis; 0 where nothing varies."""
     if np.ptp(values) == 0:
         return 0.0
-    return float((skew(values) ** 2 + 1) / kurtosis(values, fisher=False))
+    skewness = scipy.stats.skew(values)
+    return float((skewness**2 + 1) / scipy.stats.kurtosis(values, fisher=False))

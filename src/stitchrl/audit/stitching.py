@@ -7,7 +7,7 @@ better than the best episode can be put together.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
 from stitchrl.audit.places import Places, standardized
 from stitchrl.dataset import Dataset
@@ -129,7 +129,7 @@ def _meetings(dataset: Dataset, discount: float) -> tuple[np.ndarray, float | No
         points[has_before] - np.roll(points, 1, axis=0)[has_before], axis=1
     )
     radius = float(np.median(moved)) if len(moved) else 0.0
-    tree = KDTree(points[rows])
+    tree = scipy.spatial.KDTree(points[rows])
     found = np.full(dataset.size, np.nan)
     for number, near in enumerate(tree.query_ball_point(points[rows], radius)):
         row, others = rows[number], rows[near]

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,14 +12,15 @@ from stitchrl.cli.errors import LINE
 from stitchrl.cli.interrupts import farewell
 from stitchrl.cli.output import duration, remark
 from stitchrl.cli.progress import Tell, telling
-from stitchrl.cli.summary import has_report, read_report, show
 from stitchrl.dataset import Dataset
 from stitchrl.job.directory import PLAN
-from stitchrl.job.results import Results
 from stitchrl.job.run import run_job
 from stitchrl.job.stages import is_finished
 from stitchrl.plan import Plan
-from stitchrl.report.schema import Report
+
+if TYPE_CHECKING:  # Loading what shows reports takes time, and training begins without it.
+    from stitchrl.job.results import Results
+    from stitchrl.report.schema import Report
 
 
 @contextmanager
@@ -45,9 +47,11 @@ def run_and_show(
     *,
     as_json: bool,
     more_commands: tuple[tuple[str, str], ...] = (),
-) -> Report:
+) -> "Report":
     """The whole job and its verdict; one that is finished already is only shown."""
     if is_finished(plan, dataset, directory):
+        from stitchrl.cli.summary import read_report
+
         show_if_finished(directory, as_json=as_json)
         return read_report(directory)
     with working(directory) as tell:
@@ -62,8 +66,10 @@ def run_and_show(
     return show_results(results, as_json=as_json)
 
 
-def show_results(results: Results, *, as_json: bool) -> Report:
+def show_results(results: "Results", *, as_json: bool) -> "Report":
     """The verdict of a run that has just ended, and how long its parts took."""
+    from stitchrl.cli.summary import read_report, show
+
     report = read_report(results.directory)
     show(report, results.directory, as_json=as_json)
     remark(phases_line(results.phases))
@@ -72,6 +78,8 @@ def show_results(results: Results, *, as_json: bool) -> Report:
 
 def show_if_finished(directory: Path, *, as_json: bool) -> bool:
     """Show the verdict of a run that is finished: looking again costs nothing."""
+    from stitchrl.cli.summary import has_report, read_report, show
+
     if not has_report(directory):
         return False
     remark(

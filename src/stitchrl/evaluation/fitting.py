@@ -14,7 +14,6 @@ from stitchrl.normalizer import Normalizer
 from stitchrl.ope.fqe_network import FQE, Probabilities
 from stitchrl.ope.policy_table import PolicyTable
 from stitchrl.population import by_program, member, train_population
-from stitchrl.rows import at_rows
 from stitchrl.spaces import Masked
 
 
@@ -137,7 +136,7 @@ class FittingLog:
         return self._seen(dataset.observation[first], dataset.valid_actions, first)
 
     def _seen(self, observation: np.ndarray, valid: np.ndarray | None, rows: Any) -> Any:
-        scaled = at_rows(self.normalizer, "__call__", observation)
+        scaled = jnp.asarray(self.normalizer.rows(observation))
         return scaled if valid is None else Masked(scaled, jnp.asarray(valid[rows]))
 
 

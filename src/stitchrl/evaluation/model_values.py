@@ -14,7 +14,6 @@ from stitchrl.evaluation.requests import Request
 from stitchrl.normalizer import Normalizer
 from stitchrl.ope.dynamics import ModelValue, Play, play
 from stitchrl.policies import Normalized
-from stitchrl.rows import at_rows
 from stitchrl.splits import folds
 from stitchrl.tree import pytree
 from stitchrl.types import Scalar
@@ -119,7 +118,7 @@ class ModelValues:
         # Every start is played as often as any other, give or take one, by all together.
         rows = np.resize(first, members * each).reshape(each, members).T
         raw = dataset.observation[rows.ravel()]
-        starts = at_rows(self.log.normalizer, "__call__", raw).reshape(*rows.shape, -1)
+        starts = self.log.normalizer.rows(raw).reshape(*rows.shape, -1)
         key = jax.random.fold_in(jax.random.key(self.seed), PLAYED + number)
         keys = jax.random.split(key, members)
         acts = _by_mode if act == "mode" else _by_sample

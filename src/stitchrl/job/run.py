@@ -10,7 +10,6 @@ from stitchrl import artifacts, bundle, devices
 from stitchrl.dataset import Dataset
 from stitchrl.evaluation.judge import Judge
 from stitchrl.evaluation.requests import Request
-from stitchrl.job import reporting
 from stitchrl.job.checked import Checked, checked, has_tabular, nothing_to_evaluate
 from stitchrl.job.clock import Clock, Tell
 from stitchrl.job.directory import (
@@ -31,7 +30,6 @@ from stitchrl.job.training import Trained, parts_of, train_all
 from stitchrl.job.truth import TRUTHS
 from stitchrl.ope.refusals import Refusal, no_propensity
 from stitchrl.plan import MIXTURE_SHARES, Plan
-from stitchrl.report.render import render
 from stitchrl.reuse import fingerprints
 from stitchrl.sampling import balanced
 from stitchrl.splits import CERTIFICATION_SHARE
@@ -169,6 +167,10 @@ def judge_all(ready: Checked, trained: Trained | None) -> Results:
 
 def save_results(results: Results) -> None:
     """Write candidates, estimates, the report and the recommended policy; seal all."""
+    # What makes reports takes half a second to load, and training begins without it.
+    from stitchrl.job import reporting
+    from stitchrl.report.render import render
+
     directory, plan = results.directory, results.plan
     report = reporting.build(results)
     by_name = {request.name: request for request in results.requests}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
+import scipy
 
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.certification import Certification
@@ -35,8 +35,8 @@ class Coverage:
 
     def p_value(self, low: float, high: float = 1.0) -> float:
         """P(so few | `low`) or P(so many | `high`), whichever is smaller."""
-        below = binom.cdf(self.covered, self.offered, low)
-        above = binom.sf(self.covered - 1, self.offered, high)
+        below = scipy.stats.binom.cdf(self.covered, self.offered, low)
+        above = scipy.stats.binom.sf(self.covered - 1, self.offered, high)
         return float(min(below, above))
 
 

@@ -12,8 +12,7 @@ E_π[W] = E_β[W²]. That W averages 1 is not used.
 """
 
 import numpy as np
-from scipy.optimize import root_scalar
-from scipy.stats import chi2
+import scipy
 
 from stitchrl.ope.base import Interval, Label
 
@@ -42,7 +41,7 @@ def _lower(weight: np.ndarray, weighted: np.ndarray, level: float) -> float:
     scale = weight.mean()
     weight = np.append(weight, (weight**2).sum() / weight.sum()) / scale
     weighted = np.append(weighted, 0.0) / scale
-    limit = float(chi2.ppf(level, 1))
+    limit = float(scipy.stats.chi2.ppf(level, 1))
 
     def excess(mean: float) -> float:
         return deviance(weighted - mean * weight) - limit
@@ -50,7 +49,9 @@ def _lower(weight: np.ndarray, weighted: np.ndarray, level: float) -> float:
     if excess(SMALLEST) <= 0:
         return 0.0
     best = float(weighted.sum() / weight.sum())
-    return float(root_scalar(excess, bracket=(SMALLEST, best), xtol=1e-12).root)
+    return float(
+        scipy.optimize.root_scalar(excess, bracket=(SMALLEST, best), xtol=1e-12).root
+    )
 
 
 def deviance(values: np.ndarray) -> float:

@@ -9,9 +9,7 @@ error on each side.
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import root_scalar
-from scipy.stats import beta
-from scipy.stats import t as student
+import scipy
 
 from stitchrl.ope.base import Interval, Label, Source
 from stitchrl.ope.bounds import ReturnBounds
@@ -32,7 +30,7 @@ def student_t(values: np.ndarray, group: np.ndarray, *, level: float) -> Interva
         return Interval(-np.inf, np.inf, level, Label.ASYMPTOTIC, "Student t")
     residual = np.bincount(group, values - mean, minlength=groups)
     error = np.sqrt(groups / (groups - 1) * (residual**2).sum()) / len(values)
-    half = float(student.ppf((1 + level) / 2, groups - 1) * error)
+    half = float(scipy.stats.t.ppf((1 + level) / 2, groups - 1) * error)
     return Interval(mean - half, mean + half, level, Label.ASYMPTOTIC, "Student t")
 
 
@@ -46,10 +44,10 @@ def clopper_pearson(share: float, size: float, *, level: float) -> Interval:
     hits, misses = share * size, (1 - share) * size
     low, high = 0.0, 1.0
     if hits > 0:
-        low = float(beta.ppf(error, hits, misses + 1))
+        low = float(scipy.stats.beta.ppf(error, hits, misses + 1))
         low = low if low > SMALLEST_MEAN else 0.0  # Of almost no hits: 1e-308, say.
     if misses > 0:
-        high = float(beta.ppf(1 - error, hits + 1, misses))
+        high = float(scipy.stats.beta.ppf(1 - error, hits + 1, misses))
     return Interval(low, high, level, Label.ASYMPTOTIC, "Clopper-Pearson")
 
 
@@ -91,7 +89,7 @@ def betting_lower(values: np.ndarray, *, error: float) -> float:
     while excess(high) >= 0:
         high *= 2
     bracket = (SMALLEST_MEAN, high)
-    return float(root_scalar(excess, bracket=bracket, method="brentq").root)
+    return float(scipy.optimize.root_scalar(excess, bracket=bracket, method="brentq").root)
 
 
 def betting(

@@ -8,7 +8,7 @@ with u = (a - π(x)) / h. Biased by O(h²), noisy as 1 / h (Kallus and Zhou 2018
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gaussian": lambda u: np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi),
@@ -17,7 +17,7 @@ KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cosine": lambda u: np.where(np.abs(u) <= 1, np.pi / 4 * np.cos(np.pi / 2 * u), 0.0),
 }
 MASSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # ∫ K up to u.
-    "gaussian": lambda u: norm.cdf(u),
+    "gaussian": lambda u: scipy.stats.norm.cdf(u),
     "epanechnikov": lambda u: _inside(u, lambda x: 0.5 + 0.75 * x - 0.25 * x**3),
     "triangular": lambda u: _inside(u, lambda x: 0.5 + x - 0.5 * x * np.abs(x)),
     "cosine": lambda u: _inside(u, lambda x: 0.5 + 0.5 * np.sin(np.pi / 2 * x)),

@@ -10,8 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import nnls
+import scipy
 
 from stitchrl.dataset import Dataset
 from stitchrl.ope.doubly_robust import RowValues
@@ -70,8 +69,12 @@ def simplex_minimum(matrix: np.ndarray) -> np.ndarray:
     scale = np.trace(matrix) / size
     if scale == 0:
         return np.full(size, 1 / size)
-    factor = cholesky(matrix / scale + RIDGE * np.eye(size))  # R, where R' R = M.
-    found, _ = nnls(factor, solve_triangular(factor, np.ones(size), trans=1))
+    factor = scipy.linalg.cholesky(
+        matrix / scale + RIDGE * np.eye(size)
+    )  # R, where R' R = M.
+    found, _ = scipy.optimize.nnls(
+        factor, scipy.linalg.solve_triangular(factor, np.ones(size), trans=1)
+    )
     return found / found.sum()
 
 

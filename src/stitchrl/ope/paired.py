@@ -6,8 +6,7 @@ Here each group says what it says of the difference: (W - 1) x.
 """
 
 import numpy as np
-from scipy.optimize import root_scalar
-from scipy.stats import chi2
+import scipy
 
 from stitchrl.ope.base import Interval, Label
 from stitchrl.ope.bounds import ReturnBounds
@@ -91,7 +90,7 @@ def _lower(
     gained = (weighted - present * weight) / weight.mean()
     gained -= (outcome - present * size) / size.mean()
     share = weight / weight.mean()
-    limit = float(chi2.ppf(level, 1))
+    limit = float(scipy.stats.chi2.ppf(level, 1))
 
     def excess(gain: float) -> float:
         return min(deviance(gained - gain * share), MOST) - limit
@@ -99,4 +98,4 @@ def _lower(
     if excess(-1.0) <= 0:
         return -1.0
     best = float(gained.mean())
-    return float(root_scalar(excess, bracket=(-1.0, best), xtol=1e-12).root)
+    return float(scipy.optimize.root_scalar(excess, bracket=(-1.0, best), xtol=1e-12).root)

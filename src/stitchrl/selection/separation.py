@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+import scipy
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ def separation_by_halves(
     behind = points[0] - points
     error = (halves[0] - halves).std(axis=1, ddof=1)
     share = (1 - level) / max(len(points) - 1, 1)
-    reach = float(student.ppf(1 - share, halves.shape[1] - 1))
+    reach = float(scipy.stats.t.ppf(1 - share, halves.shape[1] - 1))
     return Separation(behind, behind - reach * error)
 
 
