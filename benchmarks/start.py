@@ -2,8 +2,8 @@
 
     python benchmarks/start.py [--repeats 7]
 
-`stitchrl train` on a Parquet log of 100,000 decisions with a folder for programs of its own:
-the first start, then as often as asked the same job again, then once a log of another size.
+`stitchrl train` on a Parquet log of 100,000 decisions, with a folder for programs of its
+own: the first start, then the same job as often as asked, then a log of another size.
 Writes results/start.json; benchmarks/README.md explains.
 """
 
