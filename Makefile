@@ -5,7 +5,7 @@ export PYTHON
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-scores bench-peer bench-notifications bench-stitching \
 	bench-overestimation bench-trap bench-estimators bench-budget bench-select bench-fqe parity \
-	bench-start
+	bench-start bench-stream bench-sweep bench-readers
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -47,6 +47,18 @@ bench-select: ## Grids chosen from by the log and 100 trials; half an hour.
 bench-start: ## From the shell to the first update, and what is compiled on the way.
 	@.ci/set-up .venv-bench bench
 	@.venv-bench/bin/python benchmarks/start.py $(ARGS)
+
+bench-stream: ## 20 million transitions on disk beside the same in memory; 4 GB of disk.
+	@.ci/set-up .venv-bench bench
+	@.venv-bench/bin/python benchmarks/stream.py $(ARGS)
+
+bench-sweep: ## 32 configurations as one command beside d3rlpy's runs one by one.
+	@.ci/set-up .venv-bench bench
+	@.venv-bench/bin/python benchmarks/sweep.py $(ARGS)
+
+bench-readers: ## How fast logs are read on one core, and in how much memory.
+	@.ci/set-up .venv-bench bench
+	@.venv-bench/bin/python benchmarks/readers.py $(ARGS)
 
 bench-fqe: ## FQE by networks of 32 policies beside d3rlpy.
 	@.ci/set-up .venv-bench bench

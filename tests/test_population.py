@@ -250,3 +250,23 @@ def test_two_host_devices_give_the_same_members():
     finished = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert finished.stdout == "equal on two devices\n"
+
+
+SHARED = """
+import jax, numpy as np
+from stitchrl.population import everywhere
+log = jax.device_put(np.arange(5000.0, dtype=np.float32))
+columns = {"x": log, "key": jax.random.key(1)}
+found = everywhere(columns)
+places = {shard.data.unsafe_buffer_pointer() for shard in found["x"].addressable_shards}
+assert len(jax.devices()) == len(found["x"].addressable_shards) == 2
+assert places == {columns["x"].unsafe_buffer_pointer()}
+assert everywhere(found)["x"] is found["x"]
+assert len(found["key"].devices()) == 2
+"""
+
+
+def test_devices_of_one_machine_read_one_copy_of_a_log():
+    flags = "--xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", SHARED], env=environment, check=True)

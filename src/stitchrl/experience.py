@@ -18,7 +18,7 @@ from stitchrl.normalizer import Normalizer
 from stitchrl.rewards import RewardTransform
 from stitchrl.rows import lengthened, rounded_up
 from stitchrl.spaces import Continuous, Discrete, Masked, Spec, features
-from stitchrl.tree import pytree
+from stitchrl.tree import assemble, pytree
 from stitchrl.types import Scalar
 
 
@@ -118,14 +118,16 @@ class Experience:
         *,
         weight: np.ndarray | None = None,
         n_steps: int = 1,
+        on_device: bool = True,
     ) -> "Experience":
         """Scale a log for learning.
 
         `weight` (size,) says how often each row is drawn compared with the others: in
         expectation the same as weighing its loss. `n_steps` rewards are summed before a
         bootstrap. Rows whose next observation nobody knows cannot be learned from and are
-        left out (`validate` counts them). Raises `DataError` if no row is left, and
-        `ValueError` for weights that cannot be drawn by.
+        left out (`validate` counts them). With `on_device` false columns stay NumPy arrays,
+        but for the ends of episodes and what `weight` needs (`stitchrl.stream`). Raises
+        `DataError` if no row is left, and `ValueError` for weights that cannot be drawn by.
         """
         if n_steps < 1:
             raise ValueError(f"n_steps must be at least 1, but is {n_steps}.")
@@ -169,17 +171,20 @@ class Experience:
             "terminated": dataset.terminated[kept],
         }
         columns = {
-            "episode_end": np.diff(dataset.episode[kept], append=-1) != 0,
             "episode_return": returns.astype(np.float32),
             "row": dataset.row[kept].astype(np.int32),
         }
-        return cls(
-            transitions=Transition(**jax.device_put(transitions)),
-            **jax.device_put(columns),
-            drawing=None if weight is None else Drawing.of(weight[kept]),
-            actions=space.count if isinstance(space, Choices) else 0,
-            n_steps=n_steps,
-        )
+        if on_device:
+            transitions, columns = jax.device_put((transitions, columns))
+        ends = np.diff(dataset.episode[kept], append=-1) != 0
+        values = columns | {
+            "transitions": Transition(**transitions),
+            "episode_end": jax.device_put(ends),
+            "drawing": None if weight is None else Drawing.of(weight[kept]),
+            "actions": space.count if isinstance(space, Choices) else 0,
+            "n_steps": n_steps,
+        }
+        return cls(**values) if on_device else assemble(cls, values | {"count": None})
 
     @property
     def size(self) -> Any:
@@ -191,6 +196,11 @@ class Experience:
         observation, action = self.transitions.observation, self.transitions.action
         space = Discrete(self.actions) if self.actions else Continuous(action.shape[-1])
         return Spec(features(observation).shape[-1], space)
+
+
+def is_elsewhere(tree: Any) -> bool:
+    """Whether columns are NumPy arrays: then training gathers its rows on the host."""
+    return any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(tree))
 
 
 def padded(experience: Experience) -> Experience:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stitchrl.checkpoint import load_checkpoint, save_checkpoint, saved_steps
-from stitchrl.experience import Experience
+from stitchrl.experience import Experience, is_elsewhere
 from stitchrl.guard import find_incident
 from stitchrl.metrics_log import MetricsLog, read
 from stitchrl.plan import MemberPlan
@@ -30,6 +30,7 @@ from stitchrl.population import (
 )
 from stitchrl.probing import Probe, measure, ready
 from stitchrl.programs import make_room
+from stitchrl.stream import Stream
 from stitchrl.train import Run, start
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -153,7 +154,8 @@ class _Group:
 
     @cached_property
     def _advance(self) -> Callable[..., Any]:
-        return compile_advance(self.members, self.data, self.chunk)
+        way = Stream if is_elsewhere(self.data) else compile_advance
+        return way(self.members, self.data, self.chunk)
 
     @cached_property
     def _measure(self) -> Callable[..., Any]:

@@ -1,6 +1,5 @@
 """When numbers stop being finite: replay the chunk and name where it began."""
 
-import dataclasses
 from functools import partial
 from typing import NamedTuple
 
@@ -9,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from stitchrl.algorithms.base import Trainable
-from stitchrl.experience import Experience, Transition
+from stitchrl.experience import Experience, Transition, is_elsewhere
 from stitchrl.population import all_finite
 from stitchrl.train import Run, keys_of, prepare
+from stitchrl.tree import with_values
 
 SHOWN = 5
 
@@ -43,7 +43,8 @@ def find_incident(
     the end of its chunk may overflow a little later. Raises `RuntimeError` if the replay
     stays finite.
     """
-    flags = _finite_flags(algorithm, prepare(algorithm, experience), run, 2 * steps)
+    replay = _flags_one_by_one if is_elsewhere(experience) else _finite_flags
+    flags = replay(algorithm, prepare(algorithm, experience), run, 2 * steps)
     flags = {name: np.asarray(flag) for name, flag in flags.items()}
     bad = ~np.stack(list(flags.values()))
     if not bad.any():
@@ -64,11 +65,29 @@ def _finite_flags(algorithm, data, run, steps):
     def step(state, i):
         sample_key, update_key = keys_of(run.key, i)
         batch = algorithm.sample(data, sample_key)
-        state, metrics = algorithm.update(state, batch, update_key)
-        parts = metrics | state._asdict()
-        return state, {name: all_finite(part) for name, part in parts.items()}
+        return _update_and_flags(algorithm, state, batch, update_key)
 
     return jax.lax.scan(step, run.state, run.step + jnp.arange(steps))[1]
+
+
+def _flags_one_by_one(algorithm, data, run, steps):
+    """The same where columns are not on the device, up to the first that is not finite."""
+    state, every = run.state, []
+    for index in range(int(run.step), int(run.step) + steps):
+        sample_key, update_key = keys_of(run.key, index)
+        batch = algorithm.sample(data, sample_key)
+        state, flags = _update_and_flags(algorithm, state, batch, update_key)
+        every.append({name: bool(flag) for name, flag in flags.items()})
+        if not all(every[-1].values()):
+            break
+    return {name: np.array([flags[name] for flags in every]) for name in every[0]}
+
+
+@jax.jit
+def _update_and_flags(algorithm, state, batch, key):
+    state, metrics = algorithm.update(state, batch, key)
+    parts = metrics | state._asdict()
+    return state, {name: all_finite(part) for name, part in parts.items()}
 
 
 def rows_of_update(
@@ -81,7 +100,7 @@ def rows_of_update(
     """
     transitions: Transition = experience.transitions._replace(reward=experience.row)
     # One step: a sum of row numbers names no row. Which rows are drawn stays the same.
-    numbered = dataclasses.replace(experience, transitions=transitions, n_steps=1)
+    numbered = with_values(experience, transitions=transitions, n_steps=1)
     sample_key, _ = keys_of(run.key, update)
     batch = algorithm.sample(prepare(algorithm, numbered), sample_key)
     paths, _ = jax.tree_util.tree_flatten_with_path(batch)

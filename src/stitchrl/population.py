@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Key
 
 from stitchrl.algorithms.base import Prepares, Trainable
-from stitchrl.experience import Experience, padded
+from stitchrl.experience import Experience, is_elsewhere, padded
 from stitchrl.learner import Metrics
 from stitchrl.programs import make_room
 from stitchrl.train import Run, advance, prepare, start
@@ -50,9 +50,11 @@ def _stack(*leaves: Any) -> Any:
 
 def _is_plain(leaf: Any) -> bool:
     """Not a key, and not a number: JAX alone knows that those promote weakly."""
-    return isinstance(leaf, jax.Array) and not (
-        jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) or leaf.weak_type
-    )
+    return isinstance(leaf, jax.Array) and not (_is_key(leaf) or leaf.weak_type)
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def member(tree: Any, index: int) -> Any:
@@ -89,9 +91,28 @@ def drawn_from(algorithm: Trainable, experience: Experience) -> Any:
 
     What an algorithm prepares itself may be sorted, or sums: only it could pad that.
     """
-    if isinstance(algorithm, Prepares):
+    if is_elsewhere(experience):
         return prepare(algorithm, experience)
-    return padded(experience)
+    if isinstance(algorithm, Prepares):
+        return everywhere(prepare(algorithm, experience))
+    return everywhere(padded(experience))
+
+
+def everywhere(tree: Any) -> Any:
+    """The same on every device, once: else each call would copy it to all but the first.
+
+    Devices that are CPUs read one buffer, of which there is one copy.
+    """
+    sharding = jax.sharding.NamedSharding(_mesh(), jax.P())
+
+    def put(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array) or leaf.sharding == sharding:
+            return leaf
+        on_cpu = jax.default_backend() == "cpu"
+        seen = np.asarray(leaf) if on_cpu and not _is_key(leaf) else leaf
+        return jax.device_put(seen, sharding)
+
+    return jax.tree.map(put, tree)
 
 
 def start_members(
@@ -111,7 +132,7 @@ def start_members(
     return spread(Members(stack([algorithms[i] for i in order]), stack(runs), active))
 
 
-def spread(members: Members) -> Members:
+def spread(members: Any) -> Any:
     """Lay members out over the devices, as `advance_members` leaves them.
 
     Otherwise its second call would compile again.
@@ -129,28 +150,36 @@ def advance_members(
     becomes inactive. Returns the members, their mean metrics over these updates, and which
     of them took the steps and stayed finite.
     """
-    return _advance_members(members, data, steps, _mesh(), _parallel())
+    return _advance_members(members, everywhere(data), steps, _mesh(), _parallel())
 
 
 @partial(jax.jit, static_argnames=("steps", "mesh", "parallel"))
 def _advance_members(members, data, steps, mesh, parallel):
-    def one(member: Members):
-        @jax.jit  # Traced once, though asked twice.
-        def go(run: Run):
-            after, metrics = advance(member.algorithms, data, run, steps)
-            is_finite = all_finite((after.state, metrics))
-            kept = jax.tree.map(partial(jnp.where, is_finite), unkeyed(after), unkeyed(run))
-            return rekeyed(kept, run), metrics, is_finite
+    def one(member: Members, data: Any):
+        return guarded(member, lambda run: advance(member.algorithms, data, run, steps))
 
-        def rest(run: Run):
-            shapes = jax.eval_shape(go, run)[1]
-            none = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes)
-            return run, none, jnp.array(False)
+    return _spread(one, mesh, parallel)(members, data)
 
-        run, metrics, went = jax.lax.cond(member.active, go, rest, member.runs)
-        return Members(member.algorithms, run, went), metrics, went
 
-    return _spread(one, mesh, parallel)(members)
+def guarded(
+    member: Members, advance: Callable[[Run], tuple[Run, Metrics]]
+) -> tuple[Members, Metrics, Bool[Array, ""]]:
+    """One member after `advance`, if it is active and then still finite: else as it was."""
+
+    @jax.jit  # Traced once, though asked twice.
+    def go(run: Run):
+        after, metrics = advance(run)
+        is_finite = all_finite((after.state, metrics))
+        kept = jax.tree.map(partial(jnp.where, is_finite), unkeyed(after), unkeyed(run))
+        return rekeyed(kept, run), metrics, is_finite
+
+    def rest(run: Run):
+        shapes = jax.eval_shape(go, run)[1]
+        none = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes)
+        return run, none, jnp.array(False)
+
+    run, metrics, went = jax.lax.cond(member.active, go, rest, member.runs)
+    return Members(member.algorithms, run, went), metrics, went
 
 
 def compile_advance(members: Members, data: Any, steps: int) -> Callable[..., Any]:
@@ -167,7 +196,13 @@ def train_population(
     """Train all of them for `steps` updates; their final states, with a `member` axis.
 
     For members that need no probing, guarding or saving. Members must share a program.
+    Raises `ValueError` if columns are not on the device.
     """
+    if is_elsewhere(experience):
+        raise ValueError(
+            "These columns are not on the device, so their rows must be gathered on the "
+            "host while others are learned from: use `stitchrl.stream.Stream`, or `fit`."
+        )
     make_room()
     members = start_members(algorithms, experience, keys)
     data = drawn_from(algorithms[0], experience)
@@ -180,7 +215,7 @@ def for_each_member(function: Callable[[Any, Any], Any], tree: Any, shared: Any)
 
     `function` must be one object, not a new lambda each time: it is compiled once.
     """
-    return _for_each_member(tree, shared, function, _mesh(), _parallel())
+    return _for_each_member(tree, everywhere(shared), function, _mesh(), _parallel())
 
 
 def compile_for_each(function: Callable[[Any, Any], Any], tree: Any, shared: Any):
@@ -191,20 +226,19 @@ def compile_for_each(function: Callable[[Any, Any], Any], tree: Any, shared: Any
 
 @partial(jax.jit, static_argnames=("function", "mesh", "parallel"))
 def _for_each_member(tree, shared, function, mesh, parallel):
-    return _spread(lambda member: function(member, shared), mesh, parallel)(tree)
+    return _spread(function, mesh, parallel)(tree, shared)
 
 
-def _spread(function: Callable[[Any], Any], mesh: Any, parallel: str) -> Callable:
+def _spread(function: Callable[[Any, Any], Any], mesh: Any, parallel: str) -> Callable:
     by_member = jax.P("member")
 
-    def local(tree: Any) -> Any:
+    def local(tree: Any, shared: Any) -> Any:
         if parallel == "at once":
-            return jax.vmap(function)(tree)
-        return jax.lax.map(function, tree)
+            return jax.vmap(function, in_axes=(0, None))(tree, shared)
+        return jax.lax.map(lambda member: function(member, shared), tree)
 
-    return jax.shard_map(
-        local, mesh=mesh, in_specs=(by_member,), out_specs=by_member, check_vma=False
-    )
+    specs = {"in_specs": (by_member, jax.P()), "out_specs": by_member}
+    return jax.shard_map(local, mesh=mesh, check_vma=False, **specs)
 
 
 def devices() -> list[Any]:

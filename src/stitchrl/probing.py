@@ -20,7 +20,7 @@ from stitchrl.learner import Metrics
 from stitchrl.networks import Critics
 from stitchrl.normalizer import Normalizer
 from stitchrl.policies import action_probabilities
-from stitchrl.population import drawn_from
+from stitchrl.population import drawn_from, everywhere
 from stitchrl.rewards import RewardTransform
 from stitchrl.rows import rounded_up
 from stitchrl.spaces import Masked
@@ -87,7 +87,7 @@ def make_probe(
 def ready(probe: Probe, algorithm: Any) -> Probe:
     """The probe for members of one program: prepared once, in one of few sizes."""
     data = drawn_from(algorithm, probe.experience)
-    return probe._replace(experience=padded(probe.experience), data=data)
+    return everywhere(probe._replace(experience=padded(probe.experience), data=data))
 
 
 def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from stitchrl.algorithms.base import Prepares, Trainable
-from stitchrl.experience import Experience
+from stitchrl.experience import Experience, is_elsewhere
 from stitchrl.learner import Metrics
 from stitchrl.spaces import Spec
 
@@ -23,8 +23,17 @@ class Run(NamedTuple):
 
 
 def prepare(algorithm: Trainable, experience: Experience) -> Any:
-    """What `sample` reads: the experience itself, or what the algorithm makes of it."""
+    """What `sample` reads: the experience itself, or what the algorithm makes of it.
+
+    Raises `ValueError` if it would make something of columns that are not on the device.
+    """
     if isinstance(algorithm, Prepares):
+        if is_elsewhere(experience):
+            raise ValueError(
+                f"{type(algorithm).__name__} orders or sums up all rows before it starts, "
+                "which takes them on the device, but these are columns of NumPy. Give it "
+                "the log in memory, or choose an algorithm that draws rows as they are."
+            )
         return _prepare(algorithm, experience)
     return experience
 

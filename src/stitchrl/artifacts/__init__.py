@@ -3,6 +3,7 @@
 No other module writes a file, and no other module reads one of ours.
 """
 
+from stitchrl.artifacts.columns import open_columns, save_columns
 from stitchrl.artifacts.directories import (
     load_directory,
     remove_directory,
@@ -26,8 +27,10 @@ __all__ = [
     "bytes_to_notes",
     "json_to_bytes",
     "load_directory",
+    "open_columns",
     "read_sealed",
     "remove_directory",
+    "save_columns",
     "save_directory",
     "save_file",
     "save_json",

@@ -42,11 +42,11 @@ def save_directory(path: str | Path, files: Mapping[str, bytes]) -> None:
     with explained(path):
         make_directory(path.parent)
         with locked(path.parent):
-            _require_artifact(path)
+            require_artifact(path)
             temporary = temporary_in(path.parent)
             try:
                 _write_whole(temporary, {**files, MANIFEST: manifest_to_bytes(entries)})
-                _swap(path, temporary)
+                swap(path, temporary)
             except BaseException:
                 remove(temporary)
                 raise
@@ -62,7 +62,7 @@ def _write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
         sync_path(Path(inside))
 
 
-def _swap(path: Path, complete: Path) -> None:
+def swap(path: Path, complete: Path) -> None:
     """Put `complete` at `path`. In between, the old one stands at `previous_of(path)`."""
     try:
         if path.exists():
@@ -73,7 +73,7 @@ def _swap(path: Path, complete: Path) -> None:
         settle(path)
 
 
-def _require_artifact(path: Path) -> None:
+def require_artifact(path: Path) -> None:
     """Do not replace what is not ours: it may be somebody's home directory."""
     if not path.exists() or (path / MANIFEST).is_file():
         return
@@ -140,7 +140,7 @@ def remove_directory(path: str | Path) -> None:
     if not path.is_dir():
         return
     with explained(path), locked(path.parent):
-        _require_artifact(path)
+        require_artifact(path)
         temporary = temporary_in(path.parent)
         os.rename(path, temporary)
         remove(temporary)
