@@ -72,7 +72,6 @@ def write_logs() -> None:
             seen = np.stack([found[f"o{i}"] for i in range(OBSERVATION)], axis=1)
             with h5py.File(partial, "w") as file:
                 file["observations"] = seen
-                file["next_observations"] = np.roll(seen, -1, axis=0)
                 file["actions"] = np.stack([found[f"a{i}"] for i in range(ACTION)], axis=1)
                 file["rewards"] = found["reward"]
                 file["terminals"], file["timeouts"] = (

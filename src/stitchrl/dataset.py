@@ -158,7 +158,7 @@ class Dataset:
             episode_id = np.arange(index[-1] + 1)
         else:
             index, episode_id = in_order_of_appearance(named["episode"], ends)
-        first = np.flatnonzero(np.diff(index, prepend=-1))
+        first = np.flatnonzero(np.concatenate([[True], index[1:] != index[:-1]]))
         counted = np.arange(size) - first[index]
         if group is None:
             group_index, group_id = index, episode_id
@@ -185,10 +185,10 @@ class Dataset:
             **columns,
             actions=actions,
             feature_names=feature_names,
-            episode=index.astype(np.int64),
+            episode=np.asarray(index, np.int64),
             episode_id=episode_id,
-            step=named.get("step", counted).astype(np.int64),
-            group=group_index.astype(np.int64),
+            step=np.asarray(named.get("step", counted), np.int64),
+            group=np.asarray(group_index, np.int64),
             group_id=group_id,
             final_observation=final_observation,
             rewards=rewards,
@@ -224,12 +224,12 @@ class Dataset:
     @property
     def episode_end(self) -> np.ndarray:
         """bool (size,): the last row of each episode."""
-        return np.diff(self.episode, append=-1) != 0
+        return np.append(self.episode[1:] != self.episode[:-1], True)
 
     @cached_property
     def first_row(self) -> np.ndarray:
         """int64 (episodes,): where each episode starts."""
-        return np.flatnonzero(np.diff(self.episode, prepend=-1))
+        return np.flatnonzero(np.append(True, self.episode[1:] != self.episode[:-1]))
 
     @cached_property
     def last_row(self) -> np.ndarray:

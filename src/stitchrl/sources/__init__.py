@@ -41,8 +41,7 @@ def load(path: str | Path, mapping: Mapping | str | Path | None = None) -> Datas
     to decide stands in `Dataset.notes`. Raises `DataError` naming file, column and row.
     """
     source, bound = _open(Path(path), mapping)
-    columns = source.read(list(bound.columns), bound.as_text)
-    return assemble(bound, columns, source.path)
+    return assemble(bound, source.read(list(bound.columns), bound.as_text), source.path)
 
 
 def load_policy_probabilities(

@@ -9,8 +9,9 @@ import numpy as np
 
 from stitchrl.dataset import MAX_ACTIONS, Bounds, Choices
 from stitchrl.findings import Finding, did_you_mean
-from stitchrl.sources.columns import Column, flags, labels, numbers, scalar
+from stitchrl.sources.columns import Column, Text, flags, labels, numbers, scalar
 from stitchrl.sources.episodes import is_missing
+from stitchrl.sources.gathering import stacked
 from stitchrl.sources.joint import CANONICAL, counted, joint_of, part_columns, spread
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse, warn
@@ -190,8 +191,11 @@ def _amounts(
             for index in range(column.shape[1]):
                 found[f"{prefix}{index}"] = column[:, index]
         else:
-            found[name.removeprefix(CANONICAL)] = numbers(column, name, path)
-    action = np.stack(list(found.values()), axis=1).astype(np.float32)[decision]
+            single = scalar(column)
+            if isinstance(single, Text) or single.ndim != 1:
+                single = numbers(single, name, path)
+            found[name.removeprefix(CANONICAL)] = single
+    action = stacked(list(found.values()), decision)
     low, notes = _limits(mapping.action_low, "low", action, path)
     high, more = _limits(mapping.action_high, "high", action, path)
     return Actions(action, Bounds(tuple(found), low, high), [*notes, *more])

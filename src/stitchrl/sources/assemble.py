@@ -13,6 +13,7 @@ from stitchrl.sources.binding import Bound
 from stitchrl.sources.columns import Column, identities, length, numbers, whole
 from stitchrl.sources.episodes import Rows, arrange
 from stitchrl.sources.features import Features, flag_gaps, observe, one_hot_states
+from stitchrl.sources.gathering import at, first_differences, stacked
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse, warn
 
@@ -26,9 +27,16 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
     mapping = bound.mapping
     rows = arrange(mapping, columns, path)
     size = length(next(iter(columns.values())))
+    columns = dict(columns)
     found = act(mapping, columns, rows.decision, path)
+    seen = [*mapping.observation, *mapping.next_observation]
+    used = [*_names(mapping.action), *_names(mapping.episode)]
+    _forget(columns, used, [*seen, *_alone(mapping)])
     states = _states(mapping, columns, rows, size, path)
-    observed, final, features, notes = _observations(mapping, columns, rows, states, path)
+    observed, final, names, features, notes = _observations(
+        mapping, columns, rows, states, path
+    )
+    _forget(columns, seen, _alone(mapping))
     optional: dict[str, Any] = {}
     if states is not None:
         optional["state_id"] = states[rows.decision]
@@ -66,7 +74,7 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
         late += more
     dataset = Dataset.create(
         observation=observed,
-        feature_names=tuple(features.columns),
+        feature_names=names,
         final_observation=final,
         action=found.action,
         actions=found.actions,
@@ -86,6 +94,23 @@ def assemble(bound: Bound, columns: dict[str, Column], path: Path) -> Dataset:
     return _named(dataset, rows, mapping)
 
 
+def _forget(columns: dict[str, Column], names: list[str], later: list[str]) -> None:
+    """Let go of columns that have become a part of the dataset."""
+    for name in {*names} - {*later}:
+        columns.pop(name, None)
+
+
+def _names(role: str | list[str] | None) -> list[str]:
+    return [role] if isinstance(role, str) else role or []
+
+
+def _alone(mapping: Mapping) -> list[str]:
+    """Columns that are neither observations nor actions."""
+    roles = "reward step time propensity group source weight state_id".split()
+    single = [getattr(mapping, role) for role in roles]
+    return [*filter(None, single), *mapping.valid_actions, *mapping.rewards.values()]
+
+
 def _reward(
     mapping: Mapping, columns: dict[str, Column], name: str, rows: Rows, path: Path
 ) -> tuple[np.ndarray, list[Finding]]:
@@ -94,7 +119,7 @@ def _reward(
     Rows that a column marks as final hold padding instead.
     """
     logged = numbers(columns[name], name, path)
-    reward = logged[rows.decision]
+    reward = at(logged, rows.decision)
     late = _at(logged, rows.final, 0.0)
     late[np.isnan(late)] = 0.0
     brings = np.flatnonzero(late != 0)
@@ -181,7 +206,7 @@ def _observations(
     rows: Rows,
     states: np.ndarray | None,
     path: Path,
-) -> tuple[np.ndarray, np.ndarray, Features, list[Finding]]:
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], Features, list[Finding]]:
     """(size, features), what followed the last decisions (episodes, features), names."""
     if not mapping.observation:
         assert states is not None
@@ -198,11 +223,11 @@ def _observations(
         if following:
             flag_gaps(following, gaps)
     notes = _gap_notes(mapping, features, rows)
-    stacked = np.stack(list(features.columns.values()), axis=1)
-    observed = stacked[rows.decision]
-    final = _at(stacked, rows.final, np.nan)
+    every = list(features.columns.values())
+    observed, final = stacked(every, rows.decision), stacked(every, rows.final)
+    final[rows.final < 0] = np.nan
     if following:
-        after = np.stack(list(following.columns.values()), axis=1)[rows.decision]
+        after = stacked(list(following.columns.values()), rows.decision)
         if after.shape != observed.shape:
             raise refuse(
                 "SHAPE",
@@ -214,7 +239,9 @@ def _observations(
         unknown = np.isnan(final).all(axis=1)
         final[unknown] = after[rows.last][unknown]
     final[rows.terminated[rows.last]] = np.nan
-    return observed, final, features, notes
+    names = tuple(features.columns)
+    features.columns.clear()  # They are in `observed`, and large.
+    return observed, final, names, features, notes
 
 
 def _gap_notes(mapping: Mapping, features: Features, rows: Rows) -> list[Finding]:
@@ -243,10 +270,8 @@ def _may_be_missing(mapping: Mapping, features: Features) -> tuple[str, ...]:
 
 def _disagreements(observed: np.ndarray, after: np.ndarray, rows: Rows) -> list[Finding]:
     """Rows within an episode whose next observation is not the next row's observation."""
-    inside = np.flatnonzero(np.diff(rows.episode) == 0)
-    inside = inside[~np.isnan(after[inside]).all(axis=1)]
-    close = np.isclose(after[inside], observed[inside + 1], rtol=1e-5, equal_nan=True)
-    wrong = inside[~close.all(axis=1)]
+    inside = np.flatnonzero(rows.episode[1:] == rows.episode[:-1])
+    wrong = first_differences(after, observed, inside)
     if not len(wrong):
         return []
     return [

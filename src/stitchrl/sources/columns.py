@@ -9,6 +9,7 @@ import numpy as np
 
 from stitchrl.findings import Finding
 from stitchrl.sources.almost import MISSING_WORDS, meant
+from stitchrl.sources.gathering import at
 from stitchrl.sources.refusals import refuse
 
 
@@ -115,6 +116,9 @@ def _require_dates(column: Text, words: dict[int, str], name: str, path: Path) -
 
 def whole(column: Column, name: str, path: Path, *, rows: np.ndarray) -> np.ndarray:
     """int64: these rows of a column of whole numbers, all of them present."""
+    plain = scalar(column)
+    if isinstance(plain, np.ndarray) and plain.dtype.kind == "i" and plain.ndim == 1:
+        return np.asarray(at(plain, rows), np.int64)
     values = numbers(column, name, path)[rows]
     wrong = np.flatnonzero(~np.isfinite(values) | (values != np.round(values)))
     if len(wrong):
@@ -131,6 +135,8 @@ def whole(column: Column, name: str, path: Path, *, rows: np.ndarray) -> np.ndar
 def flags(column: Column, name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """bool (size,): the flag, and where it is missing. Only 0, 1, true, false are flags."""
     column = scalar(column)
+    if isinstance(column, np.ndarray) and column.dtype == bool and column.ndim == 1:
+        return column, np.zeros(len(column), bool)
     if isinstance(column, Text):
         words = np.array([str(value).strip().lower() for value in column.values] + [""])
         spelled = np.select(
@@ -237,7 +243,7 @@ def identities(column: Column, name: str, path: Path) -> np.ndarray:
     """
     column = scalar(column)
     if isinstance(column, np.ndarray) and column.dtype.kind in "iu" and column.ndim == 1:
-        return column.astype(np.int64)
+        return np.asarray(column, np.int64)
     named = labels(column, name, path)
     missing = np.flatnonzero(named.codes < 0).tolist()
     if missing:

@@ -15,6 +15,7 @@ from stitchrl.sources.columns import (
     length,
     numbers,
 )
+from stitchrl.sources.gathering import at, has_nan
 from stitchrl.sources.mapping import Mapping
 from stitchrl.sources.refusals import note, refuse, warn
 
@@ -33,7 +34,7 @@ class Rows(NamedTuple):
     @property
     def last(self) -> np.ndarray:
         """int64 (episodes,): the last decision of each episode."""
-        return np.flatnonzero(np.diff(self.episode, append=-1))
+        return np.flatnonzero(np.append(self.episode[1:] != self.episode[:-1], True))
 
 
 def arrange(mapping: Mapping, columns: dict[str, Column], path: Path) -> Rows:
@@ -46,8 +47,8 @@ def arrange(mapping: Mapping, columns: dict[str, Column], path: Path) -> Rows:
     if mapping.episode is not None:
         ids = identities(columns[mapping.episode], mapping.episode, path)
     order, notes = _order(mapping, columns, ids, size, path)
-    is_final = _final_rows(mapping, columns, size, path)[order]
-    decision = order[~is_final]
+    is_final = at(_final_rows(mapping, columns, size, path), order)
+    decision = order[~is_final] if is_final.any() else order
     if not len(decision):
         raise refuse(
             "EMPTY",
@@ -59,16 +60,17 @@ def arrange(mapping: Mapping, columns: dict[str, Column], path: Path) -> Rows:
     terminated, truncated = read.flag("terminated"), read.flag("truncated")
     episode_end = read.flag("episode_end")
     if ids is not None:
-        ids = ids[order]
+        ids = at(ids, order)
         _require_closing(is_final, ids, order, path)
-        episode, episode_id = _numbered(ids[~is_final], mapping, decision, path)
+        of_decision = ids if decision is order else ids[~is_final]
+        episode, episode_id = _numbered(of_decision, mapping, decision, path)
     else:
         _require_closing(is_final, None, order, path)
         everywhere = "every_row" in (mapping.terminated, mapping.truncated)
         ends = terminated | truncated | episode_end | follows | everywhere
         episode = np.cumsum(np.concatenate([[False], ends[:-1]]))
         episode_id = np.arange(episode[-1] + 1)
-    last = np.diff(episode, append=-1) != 0
+    last = np.append(episode[1:] != episode[:-1], True)
     for role, flag in (("terminated", terminated), ("truncated", truncated)):
         word = getattr(mapping, role)
         if word == "last_row" and ids is None:
@@ -91,7 +93,7 @@ def arrange(mapping: Mapping, columns: dict[str, Column], path: Path) -> Rows:
     return Rows(
         decision,
         final,
-        episode.astype(np.int64),
+        np.asarray(episode, np.int64),
         episode_id,
         terminated,
         truncated,
@@ -146,7 +148,7 @@ def is_missing(column: Column) -> np.ndarray:
     """bool (size,): where a column has no value at all."""
     if isinstance(column, Text):
         return column.codes < 0
-    if column.dtype.kind != "f":
+    if not has_nan(column):
         return np.zeros(len(column), bool)
     return np.isnan(column.reshape(len(column), -1)).min(axis=1, initial=True)
 
@@ -195,7 +197,7 @@ class _Flags:
             return np.zeros(np.count_nonzero(~self.is_final), bool)
         name, is_negated = negated(spec)
         raised, missing = flags(self.columns[name], name, self.path)
-        empty = self.order[missing[self.order] & ~self.is_final]
+        empty = self.order[at(missing, self.order) & ~self.is_final]
         if rows := sorted(empty.tolist()):
             self.notes.append(
                 warn(
@@ -206,7 +208,7 @@ class _Flags:
                     rows=rows,
                 )
             )
-        value = ((raised != is_negated) & ~missing)[self.order]
+        value = at((raised != is_negated) & ~missing, self.order)
         # A row marked as final by a column holds nothing else that counts.
         if self.mapping.final_rows is True:
             value[:-1] |= value[1:] & self.is_final[1:]

@@ -9,6 +9,7 @@ from stitchrl.findings import Finding
 from stitchrl.sources.almost import meant
 from stitchrl.sources.columns import Column, Dates, Text, labels, scalar
 from stitchrl.sources.episodes import is_missing
+from stitchrl.sources.gathering import has_nan
 from stitchrl.sources.mapping import MAX_CATEGORIES, Mapping
 from stitchrl.sources.refusals import note, refuse, warn
 
@@ -51,9 +52,9 @@ def observe(
             _add(found, feature, np.asarray(column, np.float32), declared)
         elif column.ndim == 2:
             prefix = "x" if len(names) == 1 else f"{feature}."
+            whole = np.asarray(column, np.float32)
             for index in range(column.shape[1]):
-                part = column[:, index].astype(np.float32)
-                _add(found, f"{prefix}{index}", part, declared)
+                _add(found, f"{prefix}{index}", whole[:, index], declared)
         else:
             raise refuse(
                 "SHAPE",
@@ -61,8 +62,10 @@ def observe(
                 "stacks are not read.",
                 "Write one vector of features for each decision.",
             )
-        if (gap := is_missing(column)).any() or _has_gap(column):
-            found.gaps[declared] = gap
+        if isinstance(column, Text) or has_nan(column):
+            gap = is_missing(column)
+            if gap.any() or not isinstance(column, Text):
+                found.gaps[declared] = gap
     return found
 
 
@@ -73,14 +76,6 @@ def _date_feature(name: str, path: Path) -> Finding:
         "decision will be taken at a time that the log shows.",
         "Leave it out, or give the time since something: since admission, since the last "
         "visit.",
-    )
-
-
-def _has_gap(column: Column) -> bool:
-    return (
-        isinstance(column, np.ndarray)
-        and column.dtype.kind == "f"
-        and bool(np.isnan(column).any())
     )
 
 

@@ -6,6 +6,7 @@ Parquet is decoded by Arrow first, because it alone verifies the checksums of pa
 import csv
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ METADATA = b"stitchrl"  # Key of a Parquet file's metadata: the mapping that rea
 DELIMITERS = ",;\t|"
 PLAIN_TYPES = "BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER".split()
 NUMBERS = {*PLAIN_TYPES, "UBIGINT", "FLOAT", "DOUBLE"}
+PLAIN = (
+    *(pa.bool_(), pa.float32(), pa.float64(), pa.int8(), pa.int16(), pa.int32()),
+    *(pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()),
+)  # Of these DuckDB makes nothing else.
 WIDE = ("HUGEINT", "UHUGEINT", "DECIMAL", "BIGNUM", "VARINT")
+STRICT = {  # Of columns read as text: what every value must look like.
+    "BIGINT": "-?(0|[1-9][0-9]{0,17})",
+    "BOOLEAN": "(?i)true|false",
+}
 TEMPORAL = ("TIMESTAMP", "DATE")
 TEXTUAL = ("VARCHAR", "ENUM", "UUID", '"NULL"', "NULL")
 
@@ -35,13 +44,26 @@ def open_parquet(path: Path) -> Source:
     _require_distinct(names, path)
 
     def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
+        found: dict[str, Column] = {}
         with reading(path, "Parquet"):
             file = pq.ParquetFile(path, page_checksum_verification=True)
-            table = file.read(columns=wanted)
+            kinds = file.schema_arrow
+            # Numbers come as they are, and one by one: then only one is there twice.
+            plain = [n for n in wanted if kinds.field(n).type in PLAIN and n not in as_text]
+            for name in plain:
+                table = file.read(columns=[name])
+                table.validate(full=True)
+                # A copy, since Arrow keeps memory that it has let go of for itself.
+                found[name] = np.array(_column(table.column(name), name, path))
+            others = [name for name in wanted if name not in found]
+            if not others:
+                return found
+            table = file.read(columns=others)
             table.validate(full=True)
             connection = _connect()
             connection.register("log", table)
-        return _columns(connection, wanted, as_text, path)
+        found |= _columns(connection, others, as_text, path)
+        return {name: found[name] for name in wanted}
 
     convention = _convention(names)
     if METADATA in (schema.metadata or {}):
@@ -68,6 +90,12 @@ def open_csv(path: Path) -> Source:
             "names": list(names),
         }
         types = {name: "VARCHAR" for name in wanted if name in as_text}
+        foreseen = _foreseen(path, wanted, options, as_text)
+        if foreseen is not None:
+            every = dict.fromkeys(names, "VARCHAR") | foreseen
+            found = _read_as(path, wanted, options, every, as_text)
+            if found is not None:
+                return found
         try:
             _read_csv(connection, path, wanted, options | {"sample_size": -1}, types)
         except duckdb.Error:
@@ -94,6 +122,57 @@ def _csv_fault(said: str) -> str:
     else:
         wrong = f"cannot be read: {said.split('Possible')[0].split(chr(10))[0]}"
     return f"line {line[1]} {wrong}" if line else f"it {wrong}"
+
+
+def _foreseen(
+    path: Path, wanted: list[str], options: dict[str, Any], as_text: frozenset[str]
+) -> dict[str, str] | None:
+    """Types of these columns by the first rows, if all are numbers, flags or read as text.
+
+    What the first rows say need not be true of others: see `_read_as`. To look at all of
+    them, DuckDB reads the whole file once more.
+    """
+    said = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
+    try:
+        described = _connect().execute(
+            f"DESCRIBE SELECT * FROM read_csv({_literal(str(path))}, {said})"
+        )
+        kinds = {str(row[0]): str(row[1]) for row in described.fetchall()}
+    except duckdb.Error:
+        return None
+    found = {n: "VARCHAR" if n in as_text else kinds.get(n, "") for n in wanted}
+    is_known = all(kind in ("VARCHAR", "DOUBLE", *STRICT) for kind in found.values())
+    is_said = all(kinds.get(n) != "VARCHAR" for n in wanted if n not in as_text)
+    return found if is_known and is_said else None
+
+
+def _read_as(
+    path: Path,
+    wanted: list[str],
+    options: dict[str, Any],
+    types: dict[str, str],
+    as_text: frozenset[str],
+) -> dict[str, Column] | None:
+    """The columns, if every row is of these types; else None.
+
+    A number with decimals is an error of no column of whole numbers: DuckDB rounds it. So
+    these are read as text, and every row is held against the form that it must have.
+    """
+    connection = _connect()
+    strict = {name: types[name] for name in wanted if types[name] in STRICT}
+    read = types | dict.fromkeys(strict, "VARCHAR")
+    try:
+        _read_csv(connection, path, wanted, options | {"auto_detect": False}, read)
+        for name, kind in strict.items():
+            query = (
+                f"SELECT count(*) FROM log WHERE NOT regexp_full_match({_quoted(name)}, "
+                f"{_literal(STRICT[kind])})"
+            )
+            if (connection.execute(query).fetchone() or (1,))[0]:
+                return None
+    except duckdb.Error:
+        return None
+    return _columns(connection, wanted, as_text, path, strict)
 
 
 def _read_csv(
@@ -145,6 +224,7 @@ def _columns(
     wanted: list[str],
     as_text: frozenset[str],
     path: Path,
+    casts: Mapping[str, str] | None = None,
 ) -> dict[str, Column]:
     """The table 'log', after closing the door: nothing else can be opened from here."""
     connection.execute("SET enable_external_access = false")
@@ -152,7 +232,10 @@ def _columns(
     described = connection.execute("DESCRIBE log").fetchall()
     chosen = []
     for name, kind in ((str(row[0]), str(row[1])) for row in described):
-        if name in wanted:
+        if name in (casts or ()):
+            kind = (casts or {})[name]
+            chosen.append(f"CAST({_quoted(name)} AS {kind}) AS {_quoted(name)}")
+        elif name in wanted:
             chosen.append(_expression(name, kind, name in as_text, path))
     table = connection.sql(f"SELECT {', '.join(chosen)} FROM log").to_arrow_table()
     connection.close()
@@ -194,7 +277,7 @@ def _column(column: pa.ChunkedArray, name: str, path: Path) -> Column:
 
 def _numbers(column: pa.ChunkedArray, kind: pa.DataType) -> np.ndarray:
     values = column.cast(kind) if column.type != kind else column
-    if pa.types.is_floating(kind):
+    if pa.types.is_floating(kind) and values.null_count:
         values = values.fill_null(np.nan)
     return values.to_numpy()
 
