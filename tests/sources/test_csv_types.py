@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stitchrl.sources import tables
+from stitchrl.sources import csv_files
 from stitchrl.sources.columns import Text
-from stitchrl.sources.tables import open_csv
+from stitchrl.sources.csv_files import open_csv
 
 ROWS = 30_000  # More than DuckDB looks at before it settles on a type.
 LATE = {
@@ -51,18 +51,15 @@ def test_types_are_those_of_all_rows(
     path = tmp_path / "log.csv"
     path.write_text("x,y\n" + f"{usual},0\n" * ROWS + f"{late},0\n")
     found = read(path)
-    monkeypatch.setattr(tables, "_foreseen", lambda *inputs: None)
+    monkeypatch.setattr(csv_files, "_foreseen", lambda *inputs: None)
     np.testing.assert_equal(found, read(path))
 
 
 def test_ordinary_tables_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "log.csv"
     path.write_text("x,y,z\n" + "1,0.5,true\n" * 10)
-    options = []
-    read_csv = tables._read_csv
-    monkeypatch.setattr(
-        tables, "_read_csv", lambda *inputs: options.append(inputs[3]) or read_csv(*inputs)
-    )
+    monkeypatch.delattr(csv_files, "_read_csv")
     columns = open_csv(path).read(["x", "y", "z"], frozenset())
     assert [column.dtype.kind for column in columns.values()] == ["i", "f", "b"]  # pyright: ignore
-    assert [option.get("sample_size") for option in options] == [None]
+    coarse = open_csv(path).read(["x", "y"], frozenset(), frozenset({"y"}))
+    assert [column.dtype.str for column in coarse.values()] == ["<i8", "<f4"]  # pyright: ignore

@@ -41,7 +41,9 @@ def load(path: str | Path, mapping: Mapping | str | Path | None = None) -> Datas
     to decide stands in `Dataset.notes`. Raises `DataError` naming file, column and row.
     """
     source, bound = _open(Path(path), mapping)
-    return assemble(bound, source.read(list(bound.columns), bound.as_text), source.path)
+    wanted = list(bound.columns), bound.as_text, bound.coarse
+    # No name here for what was read: `assemble` lets go of columns on its way.
+    return assemble(bound, source.read(*wanted), source.path)
 
 
 def load_policy_probabilities(

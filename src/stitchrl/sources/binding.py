@@ -29,6 +29,7 @@ class Bound:
     columns: tuple[str, ...]  # All that must be read.
     as_text: frozenset[str]  # Those that hold names: never to be read as dates or numbers.
     notes: tuple[Finding, ...]
+    coarse: frozenset[str] = frozenset()  # Only needed as float32.
 
 
 def negated(spec: str) -> tuple[str, bool]:
@@ -88,7 +89,22 @@ def bind_observations(mapping: Mapping, source: Source) -> Bound:
     bound = mapping.model_copy(update=changes)
     categories = () if bound.categories == "auto" else bound.categories
     as_text = frozenset(name for name in categories if name in bound.observation)
-    return Bound(bound, tuple(dict.fromkeys(lookup.used)), as_text, source.notes)
+    used = tuple(dict.fromkeys(lookup.used))
+    return Bound(bound, used, as_text, source.notes, _coarse(bound))
+
+
+def _coarse(mapping: Mapping) -> frozenset[str]:
+    """Columns that are nothing but numbers of observations and amounts."""
+    amounts = mapping.action if isinstance(mapping.action, list) else []
+    found = {*mapping.observation, *mapping.next_observation, *amounts}
+    flags = [getattr(mapping, role) for role in FLAGS]
+    others = [getattr(mapping, role) for role in ONE]
+    others += [negated(flag)[0] for flag in flags if isinstance(flag, str)]
+    others += [*mapping.rewards.values(), *mapping.valid_actions, *mapping.actions]
+    others += mapping.policy_probability
+    named = () if mapping.categories == "auto" else mapping.categories
+    is_name = [mapping.action] if isinstance(mapping.action, str) else []
+    return frozenset(found - {*others, *named, *is_name})
 
 
 class _Lookup:

@@ -24,6 +24,7 @@ class Dates(np.ndarray):
     """An array (size,) of seconds since 1970 that were dates in the file."""
 
 
+NONE: frozenset[str] = frozenset()
 Column = np.ndarray | Text  # Arrays are (size,) or (size, width); NaN where missing.
 
 
@@ -33,7 +34,7 @@ class Source:
 
     path: Path
     names: tuple[str, ...]
-    read: Callable[[list[str], frozenset[str]], dict[str, Column]]  # Names; which as text.
+    read: Callable[..., dict[str, Column]]  # Names; which as text; which as float32.
     convention: Mapping[str, Any]  # Entries of the mapping to use where none is given.
     facts: Mapping[str, Any] = field(default_factory=dict)  # Entries that it states itself.
     notes: tuple[Finding, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stitchrl.sources.columns import Column, Source, to_text
+from stitchrl.sources.columns import NONE, Column, Source, to_text
 from stitchrl.sources.npz import as_column
 from stitchrl.sources.refusals import reading, refuse
 
@@ -21,7 +21,9 @@ def open_hdf5(path: Path) -> Source:
     known = "d3rlpy" if "episode_terminals" in names else "d4rl"
     convention = {"preset": known if "observations" in names else "plain"}
 
-    def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
+    def read(
+        wanted: list[str], as_text: frozenset[str], coarse: frozenset[str] = NONE
+    ) -> dict[str, Column]:
         with reading(path, "HDF5"), h5py.File(path, "r") as file:
             return {name: dataset_column(file, name, path) for name in wanted}
 
@@ -67,7 +69,9 @@ V2_NAMES = ("episode", "observations", "actions", "rewards", "terminals", "timeo
 def _reader_v2(path: Path) -> Callable[[list[str], frozenset[str]], dict[str, Column]]:
     """d3rlpy 2: arrays observations_0, actions_0, … and a flag terminated_0 per episode."""
 
-    def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
+    def read(
+        wanted: list[str], as_text: frozenset[str], coarse: frozenset[str] = NONE
+    ) -> dict[str, Column]:
         with reading(path, "d3rlpy's HDF5"), h5py.File(path, "r") as file:
             count = int(np.asarray(file["num_episodes"]))
             parts: dict[str, list[np.ndarray]] = {name: [] for name in V2_NAMES}

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pyarrow as pa
 
-from stitchrl.sources.columns import Column, Source
+from stitchrl.sources.columns import NONE, Column, Source
 from stitchrl.sources.d4rl import dataset_names
 from stitchrl.sources.npz import as_column
 from stitchrl.sources.refusals import reading, refuse
@@ -49,7 +49,9 @@ def open_minari(path: Path) -> Source:
             "EMPTY", f"'{path}' has no episodes.", "Check how the dataset was collected."
         )
 
-    def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
+    def read(
+        wanted: list[str], as_text: frozenset[str], coarse: frozenset[str] = NONE
+    ) -> dict[str, Column]:
         with reading(path, "Minari"):
             return _joined(episodes(wanted), wanted, metadata, path)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stitchrl.sources.columns import Column, Source, to_text
+from stitchrl.sources.columns import NONE, Column, Source, to_text
 from stitchrl.sources.refusals import reading, refuse
 
 
@@ -14,7 +14,9 @@ def open_npz(path: Path) -> Source:
         archive = np.load(file, allow_pickle=False)
         names = tuple(archive.files)
 
-    def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
+    def read(
+        wanted: list[str], as_text: frozenset[str], coarse: frozenset[str] = NONE
+    ) -> dict[str, Column]:
         with reading(path, ".npz"), path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             return {name: as_column(archive[name], name, path) for name in wanted}

@@ -57,7 +57,8 @@ def load_observations(
     wanted = _wanted(mapping, source, feature_names, states, choices)
     bound = bind_observations(wanted, source)
     mapping = bound.mapping
-    columns = source.read(list(bound.columns) or list(source.names[:1]), bound.as_text)
+    names = list(bound.columns) or list(source.names[:1])
+    columns = source.read(names, bound.as_text, bound.coarse)
     size = length(next(iter(columns.values())))
     state_id = None
     is_by_state = not mapping.observation and bool(feature_names)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from stitchrl.sources.columns import Source
 from stitchrl.sources.content import format_of
+from stitchrl.sources.csv_files import open_csv
 from stitchrl.sources.d4rl import open_hdf5
 from stitchrl.sources.minari import open_minari
 from stitchrl.sources.npz import open_npz
-from stitchrl.sources.tables import open_csv, open_parquet
+from stitchrl.sources.tables import open_parquet
 
 OPENERS: dict[str, Callable[[Path], Source]] = {
     "parquet": open_parquet,

@@ -1,12 +1,9 @@
-"""Tables: Parquet and CSV, through DuckDB.
+"""Parquet, decoded by Arrow, which verifies the checksums of pages; then DuckDB.
 
-Parquet is decoded by Arrow first, because it alone verifies the checksums of pages.
+What a DuckDB table becomes is said here for CSV, too (`csv_files`).
 """
 
-import csv
 import json
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stitchrl.findings import Finding
-from stitchrl.sources.columns import Column, Dates, Source, Text
-from stitchrl.sources.refusals import reading, refuse, warn
+from stitchrl.sources.columns import NONE, Column, Dates, Source, Text
+from stitchrl.sources.refusals import reading, refuse
 
 METADATA = b"stitchrl"  # Key of a Parquet file's metadata: the mapping that reads it.
-DELIMITERS = ",;\t|"
 PLAIN_TYPES = "BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER".split()
 NUMBERS = {*PLAIN_TYPES, "UBIGINT", "FLOAT", "DOUBLE"}
 PLAIN = (
@@ -28,10 +23,6 @@ PLAIN = (
     *(pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()),
 )  # Of these DuckDB makes nothing else.
 WIDE = ("HUGEINT", "UHUGEINT", "DECIMAL", "BIGNUM", "VARINT")
-STRICT = {  # Of columns read as text: what every value must look like.
-    "BIGINT": "-?(0|[1-9][0-9]{0,17})",
-    "BOOLEAN": "(?i)true|false",
-}
 TEMPORAL = ("TIMESTAMP", "DATE")
 TEXTUAL = ("VARCHAR", "ENUM", "UUID", '"NULL"', "NULL")
 
@@ -41,9 +32,11 @@ def open_parquet(path: Path) -> Source:
     with reading(path, "Parquet"):
         schema = pq.read_schema(path)
     names = tuple(schema.names)
-    _require_distinct(names, path)
+    require_distinct(names, path)
 
-    def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
+    def read(
+        wanted: list[str], as_text: frozenset[str], coarse: frozenset[str] = NONE
+    ) -> dict[str, Column]:
         found: dict[str, Column] = {}
         with reading(path, "Parquet"):
             file = pq.ParquetFile(path, page_checksum_verification=True)
@@ -54,148 +47,27 @@ def open_parquet(path: Path) -> Source:
                 table = file.read(columns=[name])
                 table.validate(full=True)
                 # A copy, since Arrow keeps memory that it has let go of for itself.
-                found[name] = np.array(_column(table.column(name), name, path))
+                column = column_of(table.column(name), name, path)
+                found[name] = np.array(column, np.float32 if name in coarse else None)
             others = [name for name in wanted if name not in found]
             if not others:
                 return found
             table = file.read(columns=others)
             table.validate(full=True)
-            connection = _connect()
+            connection = connect()
             connection.register("log", table)
-        found |= _columns(connection, others, as_text, path)
+        found |= columns_of(connection, others, as_text, path)
         return {name: found[name] for name in wanted}
 
-    convention = _convention(names)
+    convention = convention_of(names)
     if METADATA in (schema.metadata or {}):
         with reading(path, "Parquet"):
             convention = dict(json.loads(schema.metadata[METADATA]))
     return Source(path, names, read, convention)
 
 
-def open_csv(path: Path) -> Source:
-    """A CSV file in UTF-8 with a header; the delimiter is the commonest in the header."""
-    header, delimiter = _header(path)
-    names = tuple(name or f"column{index}" for index, name in enumerate(header))
-    _require_distinct(names, path)
-
-    def read(wanted: list[str], as_text: frozenset[str]) -> dict[str, Column]:
-        connection = _connect()
-        options = {
-            "header": True,
-            "delim": delimiter,
-            "quote": '"',
-            "escape": '"',
-            "comment": "",
-            "skip": 0,
-            "names": list(names),
-        }
-        types = {name: "VARCHAR" for name in wanted if name in as_text}
-        foreseen = _foreseen(path, wanted, options, as_text)
-        if foreseen is not None:
-            every = dict.fromkeys(names, "VARCHAR") | foreseen
-            found = _read_as(path, wanted, options, every, as_text)
-            if found is not None:
-                return found
-        try:
-            _read_csv(connection, path, wanted, options | {"sample_size": -1}, types)
-        except duckdb.Error:
-            # Read everything as text: this says in which line the file is broken.
-            connection = _connect()
-            every = dict.fromkeys(names, "VARCHAR")
-            with reading(path, "CSV", _csv_fault):
-                _read_csv(connection, path, wanted, options | {"auto_detect": False}, every)
-        return _columns(connection, wanted, as_text, path)
-
-    return Source(path, names, read, _convention(names), notes=_cut_short(path))
-
-
-def _csv_fault(said: str) -> str:
-    """Where a CSV file is broken and how, in our words: the library's advice is no help."""
-    line = re.search(r"Line: (\d+)", said)
-    counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
-    if counts:
-        wrong = f"has {counts[2]} fields instead of {counts[1]}"
-    elif "quote" in said:
-        wrong = "has a quotation mark that is not closed, or text after a closed one"
-    elif "unicode" in said.lower() or "utf-8" in said.lower():
-        wrong = "is not text in UTF-8"
-    else:
-        wrong = f"cannot be read: {said.split('Possible')[0].split(chr(10))[0]}"
-    return f"line {line[1]} {wrong}" if line else f"it {wrong}"
-
-
-def _foreseen(
-    path: Path, wanted: list[str], options: dict[str, Any], as_text: frozenset[str]
-) -> dict[str, str] | None:
-    """Types of these columns by the first rows, if all are numbers, flags or read as text.
-
-    What the first rows say need not be true of others: see `_read_as`. To look at all of
-    them, DuckDB reads the whole file once more.
-    """
-    said = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
-    try:
-        described = _connect().execute(
-            f"DESCRIBE SELECT * FROM read_csv({_literal(str(path))}, {said})"
-        )
-        kinds = {str(row[0]): str(row[1]) for row in described.fetchall()}
-    except duckdb.Error:
-        return None
-    found = {n: "VARCHAR" if n in as_text else kinds.get(n, "") for n in wanted}
-    is_known = all(kind in ("VARCHAR", "DOUBLE", *STRICT) for kind in found.values())
-    is_said = all(kinds.get(n) != "VARCHAR" for n in wanted if n not in as_text)
-    return found if is_known and is_said else None
-
-
-def _read_as(
-    path: Path,
-    wanted: list[str],
-    options: dict[str, Any],
-    types: dict[str, str],
-    as_text: frozenset[str],
-) -> dict[str, Column] | None:
-    """The columns, if every row is of these types; else None.
-
-    A number with decimals is an error of no column of whole numbers: DuckDB rounds it. So
-    these are read as text, and every row is held against the form that it must have.
-    """
-    connection = _connect()
-    strict = {name: types[name] for name in wanted if types[name] in STRICT}
-    read = types | dict.fromkeys(strict, "VARCHAR")
-    try:
-        _read_csv(connection, path, wanted, options | {"auto_detect": False}, read)
-        for name, kind in strict.items():
-            query = (
-                f"SELECT count(*) FROM log WHERE NOT regexp_full_match({_quoted(name)}, "
-                f"{_literal(STRICT[kind])})"
-            )
-            if (connection.execute(query).fetchone() or (1,))[0]:
-                return None
-    except duckdb.Error:
-        return None
-    return _columns(connection, wanted, as_text, path, strict)
-
-
-def _read_csv(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    wanted: list[str],
-    options: dict[str, Any],
-    types: dict[str, str],
-) -> None:
-    """Fill the table 'log'."""
-    if types:
-        key = "columns" if options.get("auto_detect") is False else "types"
-        options = options | {key: types}
-        if key == "columns":
-            options.pop("names")
-    arguments = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
-    connection.execute(
-        f"CREATE TABLE log AS SELECT {', '.join(map(_quoted, wanted))} "
-        f"FROM read_csv({_literal(str(path))}, {arguments})"
-    )
-
-
-def _connect() -> duckdb.DuckDBPyConnection:
+def connect() -> duckdb.DuckDBPyConnection:
+    """A database in memory that loads nothing by itself."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -204,27 +76,28 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config=config)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """A value as SQL writes it."""
     if isinstance(value, dict):
-        items = (f"{_literal(key)}: {_literal(item)}" for key, item in value.items())
+        items = (f"{literal(key)}: {literal(item)}" for key, item in value.items())
         return "{" + ", ".join(items) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, value)) + "]"
+        return "[" + ", ".join(map(literal, value)) + "]"
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return str(value).lower()
 
 
-def _columns(
+def columns_of(
     connection: duckdb.DuckDBPyConnection,
     wanted: list[str],
     as_text: frozenset[str],
     path: Path,
-    casts: Mapping[str, str] | None = None,
 ) -> dict[str, Column]:
     """The table 'log', after closing the door: nothing else can be opened from here."""
     connection.execute("SET enable_external_access = false")
@@ -232,18 +105,15 @@ def _columns(
     described = connection.execute("DESCRIBE log").fetchall()
     chosen = []
     for name, kind in ((str(row[0]), str(row[1])) for row in described):
-        if name in (casts or ()):
-            kind = (casts or {})[name]
-            chosen.append(f"CAST({_quoted(name)} AS {kind}) AS {_quoted(name)}")
-        elif name in wanted:
+        if name in wanted:
             chosen.append(_expression(name, kind, name in as_text, path))
     table = connection.sql(f"SELECT {', '.join(chosen)} FROM log").to_arrow_table()
     connection.close()
-    return {name: _column(table.column(name), name, path) for name in wanted}
+    return {name: column_of(table.column(name), name, path) for name in wanted}
 
 
 def _expression(name: str, kind: str, as_text: bool, path: Path) -> str:
-    column = _quoted(name)
+    column = quoted(name)
     if kind in NUMBERS or kind.endswith("]") and "(" not in kind:
         return column
     if kind.startswith(WIDE + TEMPORAL + TEXTUAL) and as_text:
@@ -261,7 +131,8 @@ def _expression(name: str, kind: str, as_text: bool, path: Path) -> str:
     )
 
 
-def _column(column: pa.ChunkedArray, name: str, path: Path) -> Column:
+def column_of(column: pa.ChunkedArray, name: str, path: Path) -> Column:
+    """One column of Arrow as a column of ours."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         coded = column.combine_chunks().dictionary_encode()
@@ -309,13 +180,15 @@ def _vectors(column: pa.Array, name: str, path: Path) -> np.ndarray:
     return spread
 
 
-def _convention(names: tuple[str, ...]) -> dict[str, Any]:
+def convention_of(names: tuple[str, ...]) -> dict[str, Any]:
+    """The preset that reads a table with these names."""
     has_amounts = any(name.startswith("action.") for name in names)
     is_plain = "action" in names or not has_amounts
     return {"preset": "plain" if is_plain else "plain_continuous"}
 
 
-def _require_distinct(names: tuple[str, ...], path: Path) -> None:
+def require_distinct(names: tuple[str, ...], path: Path) -> None:
+    """Raise `DataError` if two columns have one name."""
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise refuse(
@@ -324,31 +197,3 @@ def _require_distinct(names: tuple[str, ...], path: Path) -> None:
             "one is meant.",
             "Rename or remove one.",
         )
-
-
-def _header(path: Path) -> tuple[list[str], str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline(10_000_000)
-    except UnicodeDecodeError as error:
-        raise refuse(
-            "WRONG_FORMAT",
-            f"'{path}' is not text in UTF-8 ({error}).",
-            "Export it as CSV in UTF-8, or as Parquet.",
-        ) from error
-    delimiter = max(DELIMITERS, key=line.count)
-    return next(csv.reader([line], delimiter=delimiter)), delimiter
-
-
-def _cut_short(path: Path) -> tuple[Finding, ...]:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        if file.read(1) in (b"\n", b"\r"):
-            return ()
-    return (
-        warn(
-            "NO_FINAL_NEWLINE",
-            f"'{path}' does not end with a line break: its last line may be cut short.",
-            "Compare the last row with the source.",
-        ),
-    )
