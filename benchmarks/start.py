@@ -80,7 +80,11 @@ def write_log(place: Path, rows: int) -> None:
     columns |= {f"o{i}": log["observation"][chosen, i] for i in range(task.OBSERVATION)}
     columns |= {f"a{i}": log["action"][chosen, i] for i in range(task.ACTION)}
     ends = number % task.EPISODE == task.EPISODE - 1
-    more = {"reward": log["reward"][chosen], "terminated": ends, "truncated": ~ends & False}
+    more = {
+        "reward": log["reward"][chosen],
+        "terminated": ends,
+        "truncated": np.zeros(rows, bool),
+    }
     pq.write_table(pa.table(columns | more), place)
 
 

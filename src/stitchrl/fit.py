@@ -174,6 +174,7 @@ class _Group:
             begun = time.monotonic()
             before, was_active = self.members, self._is_active()
             self.members, metrics, _ = self._advance(before, self.data)  # Returns at once.
+            is_compiled = "_measure" in vars(self)
             _ = self._measure  # Compiled while the first chunk is under way.
             is_active = self._is_active()
             for index in np.flatnonzero(was_active):
@@ -191,7 +192,10 @@ class _Group:
                 self._save()
                 saved = time.monotonic()
             new = self.chunk * int(was_active.sum())
-            clock.tell(self.name, self.step, updates, new, now - begun)
+            if is_compiled or is_last:
+                clock.tell(self.name, self.step, updates, new, now - begun)
+            else:  # Its time says more about compiling than about what is left.
+                clock.taken += new
 
     def results(self) -> list[Fitted]:
         states = gathered(self.members.runs.state)

@@ -87,7 +87,8 @@ def make_probe(
 def ready(probe: Probe, algorithm: Any) -> Probe:
     """The probe for members of one program: prepared once, in one of few sizes."""
     data = drawn_from(algorithm, probe.experience)
-    return everywhere(probe._replace(experience=padded(probe.experience), data=data))
+    whole = data if isinstance(data, Experience) else padded(probe.experience)
+    return everywhere(probe._replace(experience=whole, data=data))
 
 
 def measure(member: tuple[Any, Any], probe: Probe) -> Metrics:

@@ -8,18 +8,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from stitchrl.artifacts.directories import require_artifact, swap
+from stitchrl.artifacts.directories import replacing
 from stitchrl.artifacts.encoding import bytes_to_json, json_to_bytes
-from stitchrl.artifacts.files import (
-    ArtifactError,
-    explained,
-    locked,
-    make_directory,
-    remove,
-    sync_path,
-    temporary_in,
-    write_new,
-)
+from stitchrl.artifacts.files import ArtifactError, sync_path, write_new
 from stitchrl.artifacts.manifest import (
     MANIFEST,
     WAY_OUT,
@@ -77,18 +68,8 @@ def save_columns(
     do not fit together, there is none, or the disk is full.
     """
     path = Path(os.path.realpath(path))
-    with explained(path):
-        make_directory(path.parent)
-        with locked(path.parent):
-            require_artifact(path)
-            temporary = temporary_in(path.parent)
-            try:
-                temporary.mkdir()
-                _write(temporary, pieces, notes)
-                swap(path, temporary)
-            except BaseException:
-                remove(temporary)
-                raise
+    with replacing(path) as folder:
+        _write(folder, pieces, notes)
 
 
 def _write(folder: Path, pieces: Iterable[Mapping], notes: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Whole directories, written under another name and swapped in when complete."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from stitchrl.artifacts.files import (
@@ -39,21 +40,28 @@ def save_directory(path: str | Path, files: Mapping[str, bytes]) -> None:
     for name in files:
         require_inside(path, name)
     entries = {name: entry_of(data) for name, data in files.items()}
+    with replacing(path) as folder:
+        _write_whole(folder, {**files, MANIFEST: manifest_to_bytes(entries)})
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new directory to fill: it then replaces the artifact at `path`, or is removed."""
     with explained(path):
         make_directory(path.parent)
         with locked(path.parent):
-            require_artifact(path)
+            _require_artifact(path)
             temporary = temporary_in(path.parent)
             try:
-                _write_whole(temporary, {**files, MANIFEST: manifest_to_bytes(entries)})
-                swap(path, temporary)
+                temporary.mkdir()
+                yield temporary
+                _swap(path, temporary)
             except BaseException:
                 remove(temporary)
                 raise
 
 
 def _write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.mkdir()
     for name, data in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +70,7 @@ def _write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
         sync_path(Path(inside))
 
 
-def swap(path: Path, complete: Path) -> None:
+def _swap(path: Path, complete: Path) -> None:
     """Put `complete` at `path`. In between, the old one stands at `previous_of(path)`."""
     try:
         if path.exists():
@@ -73,7 +81,7 @@ def swap(path: Path, complete: Path) -> None:
         settle(path)
 
 
-def require_artifact(path: Path) -> None:
+def _require_artifact(path: Path) -> None:
     """Do not replace what is not ours: it may be somebody's home directory."""
     if not path.exists() or (path / MANIFEST).is_file():
         return
@@ -140,7 +148,7 @@ def remove_directory(path: str | Path) -> None:
     if not path.is_dir():
         return
     with explained(path), locked(path.parent):
-        require_artifact(path)
+        _require_artifact(path)
         temporary = temporary_in(path.parent)
         os.rename(path, temporary)
         remove(temporary)
