@@ -5,7 +5,7 @@ export PYTHON
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-scores bench-peer bench-notifications bench-stitching \
 	bench-overestimation bench-trap bench-estimators bench-budget bench-select bench-fqe parity \
-	bench-start bench-stream bench-sweep bench-readers
+	bench-start bench-stream bench-sweep bench-readers bench-cluster
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -78,6 +78,10 @@ bench-stitching bench-overestimation bench-trap bench-estimators \
 bench-budget: bench-%: ## Longer proofs.
 	@.ci/set-up .venv runtime
 	@.venv/bin/python benchmarks/$*.py $(ARGS)
+
+bench-cluster: ## A node of a Ray cluster is killed in mid-sweep, five times.
+	@.ci/set-up .venv test
+	@.venv/bin/python benchmarks/cluster.py $(ARGS)
 
 # `make lock ARGS=--upgrade` moves to the newest versions allowed, else only what the .in
 # files demand changes.

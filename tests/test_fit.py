@@ -1,6 +1,7 @@
 """Training that is killed, resumed or stopped by bad numbers."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import jax
@@ -134,3 +135,28 @@ def test_a_plan_whose_chunks_do_not_fit_is_refused():
     parts = split(small_log("discrete"), seed=0)
     with pytest.raises(ValueError, match="multiple of its chunk of 1,000"):
         Plan(log="small", updates=1_500).resolved(parts.train.spec)
+
+
+def test_a_finished_member_is_kept_where_one_of_its_program_must_begin_anew(tmp_path):
+    whole = train(tmp_path, bc=SMALL)
+    weights = tmp_path / "000/checkpoint/000000000008/weights.safetensors"
+    written = weights.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "001")
+    again = train(tmp_path, bc=SMALL)
+    assert weights.stat().st_mtime_ns == written
+    assert [one.updates for one in again] == [0, 8]
+    for before, after in zip(whole, again):
+        assert before.records == after.records
+        same = jax.tree.map(np.array_equal, before.state, after.state)
+        assert all(jax.tree.leaves(same))
+
+
+def test_where_all_have_stopped_nothing_is_left_to_train(tmp_path):
+    fitted = train(tmp_path, iql={"learning_rate": [1e6], **SMALL})
+    assert all(one.stopped for one in fitted)
+    assert (tmp_path / "000/checkpoint/000000000008").is_dir()
+    told: list[Progress] = []
+    again = train(tmp_path, iql={"learning_rate": [1e6], **SMALL}, report=told.append)
+    assert told == []
+    assert [one.stopped for one in again] == [one.stopped for one in fitted]
+    assert [one.records for one in again] == [one.records for one in fitted]

@@ -26,7 +26,8 @@ def prepare(*, threads: int | None = None, host_devices: int | None = None) -> N
     """Fix the CPU threads and the devices that the CPU is divided into; None: as it is.
 
     Call it before anything computes with JAX, which reads both once. `host_devices` over
-    1 gives each device a thread of its own for matrix products. What the user has put in
+    1, or 1 with one thread, gives each device a thread of its own for matrix products:
+    then a member's numbers are the same for any number of devices. What the user has put in
     XLA_FLAGS stays. Raises `ValueError` if the machine or XLA_FLAGS say otherwise, and
     `RuntimeError` if JAX has already started with other settings.
     """
@@ -40,6 +41,11 @@ def prepare(*, threads: int | None = None, host_devices: int | None = None) -> N
         _use_threads(threads)
     if host_devices is not None:
         _use_host_devices(host_devices)
+
+
+def is_divided() -> bool:
+    """Whether XLA_FLAGS say already into how many devices the CPU is divided."""
+    return DEVICE_COUNT in os.environ.get("XLA_FLAGS", "")
 
 
 def _require_positive(name: str, count: int) -> None:
@@ -70,13 +76,15 @@ def _use_threads(count: int) -> None:
 def _use_host_devices(count: int) -> None:
     flags = os.environ.get("XLA_FLAGS", "").split()
     said = [flag.partition("=")[2] for flag in flags if flag.startswith(f"{DEVICE_COUNT}=")]
-    if (said[-1] if said else "1") == str(count):
+    if said and said[-1] == str(count):
         return
     if said:
         raise ValueError(
             f"host_devices = {count}, but XLA_FLAGS says {DEVICE_COUNT}={said[-1]}. Remove "
             "one of the two."
         )
+    if count == 1 < thread_count():
+        return  # As it is: one device with all threads.
     flags.append(f"{DEVICE_COUNT}={count}")
     for name in ONE_THREAD:
         if not any(flag.startswith(f"{name}=") for flag in flags):

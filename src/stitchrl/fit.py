@@ -81,7 +81,7 @@ def fit(
     """
     clock = _Clock(total=updates * len(plans), report=report)
     fitted: dict[int, Fitted] = {}
-    for indices in by_program([plan.algorithm for plan in plans]):
+    for indices in _together(plans, directory, updates):
         make_room()
         group = _Group([plans[i] for i in indices], experience, probe, directory, chunk)
         for warning in group.warnings:
@@ -92,6 +92,20 @@ def fit(
         group.train(updates, clock, seconds_between_saves)
         fitted |= {one.plan.number: one for one in group.results()}
     return [fitted[plan.number] for plan in plans]
+
+
+def _together(
+    plans: Sequence[MemberPlan], directory: Path, updates: int
+) -> list[list[int]]:
+    """Members to train as one population: they share a program, and none is finished."""
+    places = [directory / f"{plan.number:03d}" / "checkpoint" for plan in plans]
+    newest = [max(saved_steps(place), default=0) for place in places]
+    groups = by_program([plan.algorithm for plan in plans])
+    parts = [
+        [[i for i in group if (newest[i] >= updates) == which] for which in (True, False)]
+        for group in groups
+    ]
+    return [part for pair in parts for part in pair if part]
 
 
 class _Clock:
@@ -187,7 +201,9 @@ class _Group:
             self._log(gathered(metrics), was_active, is_active)
             now = time.monotonic()
             self.seconds += now - begun
-            is_last = self.step >= updates or not is_active.any()
+            if not is_active.any():
+                self.step = updates  # Nobody is left to be trained up to there.
+            is_last = self.step >= updates
             if is_last or now - saved >= seconds_between_saves:
                 self._save()
                 saved = time.monotonic()

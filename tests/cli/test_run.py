@@ -200,3 +200,14 @@ def test_a_dry_run_warns_as_validation_does(log, tmp_path):
     said = document(call(*words, "--json"))
     assert "FEW_GROUPS" in [finding["code"] for finding in said["findings"]]
     assert "FEW_GROUPS" not in call("run", log, *SMALL, "--dry-run").stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "train", "select"])
+def test_a_cluster_that_is_not_there_is_missed_before_anything_is_trained(
+    log, tmp_path, verb
+):
+    words = [verb, log, "--out", tmp_path / "out", "--algorithms", "bc"]
+    said = call(*words, "--cluster", "127.0.0.1:1")
+    assert said.exit_code == 1
+    assert "There is no Ray cluster at '127.0.0.1:1'" in said.stderr
+    assert not [*(tmp_path / "out").glob("members/*/checkpoint")]

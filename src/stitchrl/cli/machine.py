@@ -1,7 +1,5 @@
 """What a verb computes on: fixed before JAX starts, as `devices.prepare` demands."""
 
-import os
-
 from stitchrl import devices
 from stitchrl.kept_programs import keep_programs
 
@@ -14,8 +12,7 @@ def prepare(threads: int | None = None) -> None:
     raises `RuntimeError`. Raises `ValueError` if the machine has fewer CPUs.
     """
     keep_programs()
-    is_divided = devices.DEVICE_COUNT in os.environ.get("XLA_FLAGS", "")
-    host_devices = None if is_divided else threads or devices.thread_count()
+    host_devices = None if devices.is_divided() else threads or devices.thread_count()
     try:
         devices.prepare(threads=threads, host_devices=host_devices)
     except RuntimeError:

@@ -166,6 +166,14 @@ BehaviorName = Annotated[
 Threads = Annotated[
     int | None, typer.Option(help="CPUs to use; all if not given.", rich_help_panel=RUN)
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Train on the Ray cluster here: auto, or HOST:6379. Needs stitchrl[ray].",
+        rich_help_panel=RUN,
+        metavar="ADDRESS",
+    ),
+]
 Force = Annotated[
     bool,
     typer.Option(

@@ -18,6 +18,7 @@ def resume(
             help="Go on with the CPUs of this machine, though not bit for bit.",
         ),
     ] = False,
+    cluster: options.Cluster = None,
     as_json: AsJson = False,
 ) -> None:
     """Go on with an interrupted run, from its directory and the log it names.
@@ -40,5 +41,6 @@ def resume(
             commands=working.commands_of(ctx, run),
             date=working.today(),
             allow_different_threads=allow_different_threads,
+            cluster=cluster,
         )
     working.show_results(results, as_json=as_json)

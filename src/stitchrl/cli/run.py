@@ -46,6 +46,7 @@ def run(
     group_name: options.GroupName = None,
     behavior_name: options.BehaviorName = None,
     threads: options.Threads = None,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     strict: options.Strict = False,
     require: Annotated[
@@ -99,7 +100,9 @@ def run(
     if dry_run:
         forecast.show_forecast(resolved, dataset, as_json=as_json)
         return
-    report = working.run_and_show(ctx, resolved, dataset, out, as_json=as_json)
+    report = working.run_and_show(
+        ctx, resolved, dataset, out, as_json=as_json, cluster=cluster
+    )
     if require is not None and not is_enough(report.decide.decision, require):
         raise typer.Exit(REFUSED)
 

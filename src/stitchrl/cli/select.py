@@ -54,6 +54,7 @@ def select(
         typer.Option(help="Where they are played: a name of `stitchrl zoo list`."),
     ] = None,
     threads: options.Threads = None,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     strict: options.Strict = False,
     as_json: AsJson = False,
@@ -106,7 +107,12 @@ def select(
         entry.require_alike(dataset)  # Before hours of training.
     with working.working(out) as tell:
         trained = train_job(
-            resolved, dataset, out, tell=tell, commands=[("The choice", ctx.meta[LINE])]
+            resolved,
+            dataset,
+            out,
+            tell=tell,
+            commands=[("The choice", ctx.meta[LINE])],
+            cluster=cluster,
         )
         found = select_job(
             trained,

@@ -36,6 +36,7 @@ def train(
     horizon: options.Horizon = None,
     fqe_updates: options.FQEUpdates = None,
     threads: options.Threads = None,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     strict: options.Strict = False,
     as_json: AsJson = False,
@@ -75,7 +76,12 @@ def train(
     )
     with working.working(out) as tell:
         trained = train_job(
-            resolved, dataset, out, tell=tell, commands=[("The training", ctx.meta[LINE])]
+            resolved,
+            dataset,
+            out,
+            tell=tell,
+            commands=[("The training", ctx.meta[LINE])],
+            cluster=cluster,
         )
     _show(trained, out, as_json=as_json)
 

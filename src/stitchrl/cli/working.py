@@ -47,6 +47,7 @@ def run_and_show(
     *,
     as_json: bool,
     more_commands: tuple[tuple[str, str], ...] = (),
+    cluster: str | None = None,
 ) -> "Report":
     """The whole job and its verdict; one that is finished already is only shown."""
     if is_finished(plan, dataset, directory):
@@ -62,6 +63,7 @@ def run_and_show(
             tell=tell,
             commands=[*commands_of(ctx, directory), *more_commands],
             date=today(),
+            cluster=cluster,
         )
     return show_results(results, as_json=as_json)
 

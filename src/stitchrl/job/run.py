@@ -45,6 +45,7 @@ def run_job(
     commands: Commands = (),
     date: str = "",
     allow_different_threads: bool = False,
+    cluster: str | None = None,
 ) -> Results:
     """Validate, split, train, rank, certify, decide and report.
 
@@ -52,8 +53,9 @@ def run_job(
     the same directory with the same plan and log, it goes on where it was interrupted.
     `commands` are for the report; one that goes on keeps those it was begun with.
     Another machine, or other threads, are refused unless `allow_different_threads`: then
-    the result is not repeated bit for bit. Raises `DataError` if the log has errors
-    (unless the plan says force), `ValueError` if the plan does not fit the log,
+    the result is not repeated bit for bit. With `cluster`, members are trained on the Ray
+    cluster at this address: see `cluster.fit_on_cluster`. Raises `DataError` if the log has
+    errors (unless the plan says force), `ValueError` if the plan does not fit the log,
     `ArtifactError` if the directory holds another run.
     """
     directory, clock = Path(directory), Clock(tell)
@@ -69,7 +71,14 @@ def run_job(
     )
     commands = read_commands(directory, commands)
     return finish_job(
-        ready, directory, clock, machine=machine, tell=tell, commands=commands, date=date
+        ready,
+        directory,
+        clock,
+        machine=machine,
+        tell=tell,
+        commands=commands,
+        date=date,
+        cluster=cluster,
     )
 
 
@@ -82,6 +91,7 @@ def finish_job(
     tell: Tell,
     commands: Commands,
     date: str,
+    cluster: str | None = None,
 ) -> Results:
     """What follows once a directory is open: train what is not trained yet, and judge."""
     plan, dataset = ready.plan, ready.dataset
@@ -94,6 +104,7 @@ def finish_job(
                 discount=ready.discount,
                 directory=directory / "members",
                 tell=tell,
+                cluster=cluster,
             )
     uses = count_use(directory)
     with clock("evaluate"):

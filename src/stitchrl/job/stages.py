@@ -36,6 +36,7 @@ def train_job(
     *,
     tell: Tell = lambda message: None,
     commands: Commands = (),
+    cluster: str | None = None,
 ) -> Trained:
     """Train and rank, and leave the certification split alone.
 
@@ -53,6 +54,7 @@ def train_job(
             discount=ready.discount,
             directory=directory / "members",
             tell=tell,
+            cluster=cluster,
         )
 
 

@@ -1,5 +1,6 @@
 """The first half of the job: split, train everything, and rank what came out."""
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from stitchrl.algorithms import is_control
 from stitchrl.candidates import Candidate, as_exported
+from stitchrl.cluster import fit_on_cluster
 from stitchrl.dataset import Dataset
 from stitchrl.diagnosis import Diagnosis
 from stitchrl.evaluation.ranking import Ranking
@@ -69,8 +71,12 @@ def train_all(
     discount: float,
     directory: Path,
     tell: Tell,
+    cluster: str | None = None,
 ) -> Trained:
-    """Train every member of the plan and rank their policies on the selection split."""
+    """Train every member of the plan and rank their policies on the selection split.
+
+    With `cluster`, members are trained on the Ray cluster at this address.
+    """
     normalizer = normalizer_of(plan, splits.train)
     reward = RewardTransform.named(plan.reward, splits.train)
     sampled = plan.sampling.of(splits.train)
@@ -83,7 +89,8 @@ def train_all(
         probe = make_probe(
             splits.selection, normalizer, reward, seed=plan.seed, n_steps=plan.n_steps
         )
-        fitted = fit(
+        train = partial(fit_on_cluster, address=cluster) if cluster else fit
+        fitted = train(
             plans,
             experience,
             probe,

@@ -1,0 +1,187 @@
+"""Kill a node of a Ray cluster in mid-sweep: nothing finished is lost, all else is rerun.
+
+    python benchmarks/cluster.py [--trials 5]
+
+Four programs of two members each train on two nodes of this machine, as tasks of one CPU.
+Soon after the first task has come back, the second node is killed with whatever it was at.
+The sweep must end by itself; its weights and metrics must equal those of the same sweep
+without a cluster, bit for bit; and files of members that were finished by then must not
+have been written again. Writes results/cluster.json.
+"""
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / ".bench" / "cluster"
+UPDATES, CHUNK, TRIALS = 10_000, 1_000, 5
+
+
+class Outcome(NamedTuple):
+    """Of one trial."""
+
+    is_equal: bool  # Weights and metrics, to those without a cluster.
+    kept: int  # Members finished before the kill, and untouched by it.
+    lost: int  # Of those, members written again: none should be.
+    rerun: int  # Tasks begun a second time.
+    seconds: float
+
+
+def work(directory: Path, address: str) -> None:
+    """Train the sweep in `directory`, on the cluster at `address` if there is one."""
+    from functools import partial
+
+    from stitchrl import devices
+
+    devices.prepare(host_devices=devices.thread_count())
+    from stitchrl.cluster import fit_on_cluster
+    from stitchrl.experience import Experience
+    from stitchrl.fit import fit
+    from stitchrl.normalizer import Normalizer
+    from stitchrl.plan import Plan, members
+    from stitchrl.probing import make_probe
+    from stitchrl.splits import split
+    from stitchrl.testing import small_log
+
+    parts = split(small_log("discrete"), seed=0)
+    normalizer = Normalizer.fit(parts.train)
+    small = {"hidden": [[8, 8]], "batch_size": [32]}
+    three = small | {"hidden": [[8, 8], [16, 8], [16, 16]]}
+    plan = Plan(
+        log="small", algorithms={"iql": small, "bc": three}, updates=UPDATES, chunk=CHUNK
+    )
+    train = partial(fit_on_cluster, address=address) if address else fit
+    train(
+        members(plan.resolved(parts.train.spec), parts.train.spec),
+        Experience.of(parts.train, normalizer),
+        make_probe(parts.selection, normalizer, seed=0),
+        updates=UPDATES,
+        chunk=CHUNK,
+        directory=directory,
+        say=lambda sentence: print(sentence, flush=True),
+    )
+
+
+def start(directory: Path, address: str = "") -> subprocess.Popen[str]:
+    shutil.rmtree(directory, ignore_errors=True)
+    command = [sys.executable, __file__, "--work", str(directory), "--address", address]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    """What it says, as it says it."""
+    assert process.stdout is not None
+    while line := process.stdout.readline():
+        yield line
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """Final weights and metrics, by name."""
+    names = f"checkpoint/{UPDATES:012d}/weights.safetensors", "metrics.jsonl"
+    places = [path for name in names for path in sorted(directory.glob(f"*/{name}"))]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in places}
+
+
+def written(directory: Path) -> dict[str, int]:
+    """When the weights of finished members were written, in ns."""
+    places = directory.glob(f"*/checkpoint/{UPDATES:012d}/weights.safetensors")
+    return {str(path): path.stat().st_mtime_ns for path in places}
+
+
+@contextmanager
+def nodes(cpus: int = 1) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Two nodes: their address and their process."""
+    program = Path(__file__).with_name("cluster_nodes.py")
+    command = [sys.executable, str(program), str(cpus)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **pipes) as process:
+        yield next(lines(process)).strip(), process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def kill_second(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("kill\n")
+    process.stdin.flush()
+    assert next(lines(process)) == "killed\n"
+
+
+def trial(number: int, expected: dict[str, bytes]) -> Outcome:
+    """One sweep, whose second node is killed up to a second after the first task ended."""
+    directory, begun = WORK / f"killed-{number}", time.monotonic()
+    at_kill: dict[str, int] | None = None
+    said: list[str] = []
+    with nodes() as (address, cluster), start(directory, address) as driver:
+        for line in lines(driver):
+            said.append(line)
+            if "came back" in line and at_kill is None:
+                time.sleep(random.Random(number).uniform(0, 1))
+                at_kill = written(directory)
+                kill_second(cluster)
+    assert driver.returncode == 0, f"trial {number} failed: {''.join(said)}"
+    assert at_kill, f"trial {number}: nothing was finished when the node was killed"
+    after = written(directory)
+    kept = sum(after[name] == moment for name, moment in at_kill.items())
+    begins = [line for line in said if "begin on" in line]
+    return Outcome(
+        files(directory) == expected,
+        kept,
+        len(at_kill) - kept,
+        len(begins) - 4,
+        time.monotonic() - begun,
+    )
+
+
+def prove(trials: int) -> list[Outcome]:
+    """The sweep without a cluster, then as many with a killed node."""
+    whole = WORK / "whole"
+    with start(whole) as local:
+        assert local.wait() == 0, "the sweep without a cluster failed"
+    expected = files(whole)
+    assert len(expected) == 16, sorted(expected)
+    outcome = []
+    for number in range(trials):
+        outcome.append(trial(number, expected))
+        print(f"trial {number}: {outcome[-1]}", flush=True)
+    return outcome
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, help="train in this directory, and end")
+    parser.add_argument("--address", default="")
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        work(arguments.work, arguments.address)
+        return
+    outcome = prove(arguments.trials)
+    from record import row, save
+
+    n = len(outcome)
+    passed = sum(one.is_equal and not one.lost for one in outcome)
+    kept, rerun = [one.kept for one in outcome], [one.rerun for one in outcome]
+    seconds = [one.seconds for one in outcome]
+    rows = [
+        row("survived_with_the_same_weights", passed, unit="sweeps", n=n),
+        row("finished_members_kept", sum(kept), unit="members", n=n,
+            low=min(kept), high=max(kept)),
+        row("tasks_rerun", sum(rerun), unit="tasks", n=n, low=min(rerun), high=max(rerun)),
+        row("seconds", sum(seconds) / n, unit="s", n=n,
+            low=min(seconds), high=max(seconds)),
+    ]  # fmt: skip
+    save("cluster", rows, command="make bench-cluster")
+    sys.exit(0 if passed == n else 1)
+
+
+if __name__ == "__main__":
+    main()

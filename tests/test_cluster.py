@@ -1,0 +1,164 @@
+"""Members trained on a Ray cluster of two nodes, one of which dies."""
+
+import builtins
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stitchrl import cluster, devices
+from stitchrl.cluster import ClusterError, divided, fit_on_cluster
+from stitchrl.cluster_task import shipped, train_members, unpacked
+from stitchrl.experience import Experience
+from stitchrl.fit import Progress
+from stitchrl.normalizer import Normalizer
+from stitchrl.plan import Plan, members
+from stitchrl.probing import make_probe
+from stitchrl.splits import split
+from stitchrl.testing import small_log
+
+BENCH = Path(__file__).parents[1] / "benchmarks" / "cluster.py"
+
+
+def test_a_killed_node_loses_nothing_and_changes_nothing():
+    spec = importlib.util.spec_from_file_location("cluster_bench", BENCH)
+    assert spec is not None and spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    (outcome,) = bench.prove(1)
+    assert outcome.is_equal
+    assert outcome.lost == 0 and outcome.kept >= 1
+    assert outcome.rerun >= 1
+
+
+def arguments(directory: Path, **grids) -> dict:
+    parts = split(small_log("discrete"), seed=0)
+    normalizer = Normalizer.fit(parts.train)
+    plan = Plan(log="small", algorithms=grids, updates=4, chunk=4, seeds=3)
+    return {
+        "plans": members(plan.resolved(parts.train.spec), parts.train.spec),
+        "experience": Experience.of(parts.train, normalizer),
+        "probe": make_probe(parts.selection, normalizer, seed=0, size=64),
+        "updates": 4,
+        "chunk": 4,
+        "directory": directory,
+    }
+
+
+def test_members_are_divided_so_that_all_machines_have_work(tmp_path):
+    grids = {"bc": {"hidden": [[8], [16]], "learning_rate": [1e-3, 1e-4]}}
+    plans = arguments(tmp_path, **grids)["plans"]  # Two programs of six members.
+
+    for slots, least in ((1, 1), (2, 2), (3, 2), (4, 1), (100, 2), (100, 1)):
+        tasks = divided(plans, slots, least)
+        assert sorted(one.number for task in tasks for one in task) == list(range(12))
+        for task in tasks:  # One program each.
+            assert len({one.algorithm.hidden for one in task}) == 1
+            assert len(task) >= least
+    assert [len(task) for task in divided(plans, 3, 1)] == [3, 3, 3, 3]
+    assert [len(task) for task in divided(plans, 100, 1)] == [1] * 12
+    assert [len(task) for task in divided(plans, 1, 1)] == [6, 6]
+
+
+def test_a_log_arrives_as_it_was_sent(tmp_path):
+    given = arguments(tmp_path, bc={"hidden": [[8]]})
+    sent = shipped(given["experience"], given["probe"])
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(sent))
+    experience, probe = unpacked(sent)
+    keyless = given["probe"]._replace(key=None), probe._replace(key=None)
+    for one, other in zip(
+        jax.tree.leaves((given["experience"], keyless[0])),
+        jax.tree.leaves((experience, keyless[1])),
+        strict=True,
+    ):
+        assert other.dtype == one.dtype
+        assert isinstance(other, jax.Array) == isinstance(one, jax.Array)
+        np.testing.assert_array_equal(one, other)
+    assert jax.tree.structure(experience) == jax.tree.structure(given["experience"])
+    assert jnp.array_equal(given["probe"].key, probe.key)
+
+
+def test_another_version_on_a_machine_is_refused_before_training(tmp_path):
+    given = arguments(tmp_path, bc={"hidden": [[8]]})
+    other = devices.versions() | {"jax": "0.0.1"}
+    with pytest.raises(RuntimeError, match=r"other versions .*'0\.0\.1'.*Install the same"):
+        train_members(
+            given["plans"],
+            shipped(given["experience"], given["probe"]),
+            updates=4,
+            chunk=4,
+            cpus=1,
+            versions=other,
+            report=lambda progress: None,
+            say=lambda sentence: None,
+        )
+
+
+def test_without_ray_or_without_a_cluster_there_is_a_way_out(tmp_path, monkeypatch):
+    given = arguments(tmp_path, bc={"hidden": [[8]]})
+    with pytest.raises(
+        ClusterError, match=r"no Ray cluster at '127\.0\.0\.1:1'.*ray start"
+    ):
+        fit_on_cluster(**given, address="127.0.0.1:1")
+    found = builtins.__import__
+
+    def without_ray(name, *more):
+        if name == "ray":
+            raise ImportError(name)
+        return found(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without_ray)
+    with pytest.raises(ClusterError, match=r"pip install 'stitchrl\[ray\]'"):
+        fit_on_cluster(**given, address="auto")
+
+
+class FakeRay:
+    """Nodes as Ray tells of them."""
+
+    def __init__(self, *nodes: dict[str, float]):
+        self.resources = nodes
+
+    def nodes(self) -> list[dict]:
+        gone = {"Alive": False, "Resources": {"CPU": 1.0}}
+        return [gone, *({"Alive": True, "Resources": one} for one in self.resources)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "share"),
+    [
+        (({"CPU": 2.0}, {"CPU": 2.0}), (2, 0, 2)),
+        (({"CPU": 8.0}, {"CPU": 3.0}, {"memory": 1.0}), (3, 0, 3)),
+        (({"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}), (4, 1, 4)),
+        (({"GPU": 1.0},), (1, 1, 1)),
+    ],
+)
+def test_a_task_takes_a_whole_machine_or_one_gpu(nodes, share):
+    assert cluster._share_of_machine(FakeRay(*nodes)) == share
+
+
+def test_machines_without_cpus_are_refused():
+    with pytest.raises(ClusterError, match="offers a CPU"):
+        cluster._share_of_machine(FakeRay({"memory": 1.0}))
+
+
+def progress(share: float, rate: float) -> Progress:
+    return Progress("bc", 0, 0, share, rate, 0.0, 0)
+
+
+def test_tasks_progress_is_that_of_the_run(tmp_path):
+    plans = arguments(tmp_path, bc={"hidden": [[8]]})["plans"]
+    told: list[Progress] = []
+    view = cluster._View([plans[:1], plans[1:]], 100, told.append)
+    view.show({})
+    assert told == []  # There is nothing to tell yet.
+    view.show({1: progress(0.75, 10.0)})
+    assert (told[-1].share, told[-1].step, told[-1].updates_per_second) == (0.5, 50, 10.0)
+    view.finished.add(1)
+    view.show({0: progress(0.1, 5.0), 1: progress(0.75, 10.0)})
+    assert told[-1].share == pytest.approx((2 + 0.1) / 3)
+    assert told[-1].updates_per_second == 5.0
+    view.show({0: progress(0.1, 5.0), 1: progress(0.75, 10.0)})
+    assert len(told) == 2
