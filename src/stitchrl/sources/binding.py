@@ -72,6 +72,7 @@ def bind(mapping: Mapping, source: Source) -> Bound:
         tuple(dict.fromkeys(lookup.used)),
         frozenset(name for name in names if name is not None),
         (*source.notes, *lookup.notes()),
+        _coarse(bound),
     )
 
 

@@ -1,7 +1,8 @@
-"""CSV files, through DuckDB."""
+"""CSV files: types through DuckDB, numbers through Arrow."""
 
 import csv
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 
 from stitchrl.findings import Finding
 from stitchrl.sources.columns import NONE, Column, Source
+from stitchrl.sources.growing import Growing
 from stitchrl.sources.refusals import reading, refuse, warn
 from stitchrl.sources.tables import (
     column_of,
@@ -23,13 +26,15 @@ from stitchrl.sources.tables import (
     require_distinct,
 )
 
-BATCH = 65_536  # Rows.
+BLOCK, TOGETHER = 2**19, 8  # Bytes that Arrow reads at a time; blocks converted at once.
 DELIMITERS = ",;\t|"
-STRICT = {  # Of columns read as text: what every value must look like.
-    "BIGINT": "-?(0|[1-9][0-9]{0,17})",
-    "BOOLEAN": "(?i)true|false",
+KINDS = {  # Of DuckDB, and what Arrow reads as such.
+    "BIGINT": pa.string(),  # See `_whole`.
+    "BOOLEAN": pa.bool_(),
+    "DOUBLE": pa.float64(),
+    "VARCHAR": pa.string(),
 }
-CASTS = {"BIGINT": pa.int64(), "BOOLEAN": pa.bool_()}
+TRUE, FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 
 
 def open_csv(path: Path) -> Source:
@@ -54,7 +59,7 @@ def open_csv(path: Path) -> Source:
         kinds = _foreseen(path, wanted, options, as_text)
         found = None
         if kinds is not None:
-            found = _streamed(path, names, kinds, options, coarse)
+            found = _streamed(path, names, kinds, delimiter, coarse)
         if found is not None:
             return found
         connection = connect()
@@ -103,7 +108,7 @@ def _foreseen(
     except duckdb.Error:
         return None
     found = {n: "VARCHAR" if n in as_text else kinds.get(n, "") for n in wanted}
-    is_known = all(kind in ("VARCHAR", "DOUBLE", *STRICT) for kind in found.values())
+    is_known = all(kind in KINDS for kind in found.values())
     is_said = all(kinds.get(n) != "VARCHAR" for n in wanted if n not in as_text)
     return found if is_known and is_said else None
 
@@ -112,53 +117,69 @@ def _streamed(
     path: Path,
     names: tuple[str, ...],
     kinds: dict[str, str],
-    options: dict[str, Any],
+    delimiter: str,
     coarse: frozenset[str],
 ) -> dict[str, Column] | None:
-    """Columns of these kinds, if every row is of them; else None. Batch by batch.
+    """Columns of these kinds, if every row is of them; else None. Block by block.
 
-    A number with decimals is an error of no column of whole numbers: DuckDB rounds it. So
-    these are read as text, and every row is held against the form that it must have.
+    By Arrow, in less time than DuckDB and without its buffers. DuckDB, told that a column
+    holds whole numbers, also rounds one with decimals without a word.
     """
-    types = dict.fromkeys(names, "VARCHAR")
-    types |= {name: kind for name, kind in kinds.items() if kind not in STRICT}
-    query = _select(path, [*kinds], options | {"auto_detect": False}, types)
-    parts: dict[str, list[Any]] = {name: [] for name in kinds}
+    numbers: dict[str, Growing] = {}
+    texts: dict[str, list[Any]] = {
+        name: [] for name, kind in kinds.items() if kind == "VARCHAR"
+    }
+    blocks = path.stat().st_size / (BLOCK * TOGETHER) + 1
     try:
-        for batch in connect().sql(query).to_arrow_reader(BATCH):
-            for (name, kind), column in zip(kinds.items(), batch.columns):
-                if kind in STRICT:
-                    if not _is_all_like(column, STRICT[kind]):
-                        return None
-                    column = column.cast(CASTS[kind])
-                part: Any = column
-                if kind != "VARCHAR":
-                    read = column_of(pa.chunked_array([column]), name, path)
-                    part = np.array(read, np.float32 if name in coarse else None)
-                parts[name].append(part)
-    except (
-        duckdb.Error,
-        pa.ArrowException,
-        OSError,
-    ):  # OSError: Arrow's word for DuckDB's.
-        return None
-    if not all(parts.values()):
-        return None  # No rows.
-    return {name: _joined(parts, name, path) for name in kinds}
+        reader = pa_csv.open_csv(
+            path,
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, block_size=BLOCK, column_names=names, skip_rows=1
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={name: KINDS[kind] for name, kind in kinds.items()},
+                include_columns=[*kinds],
+                true_values=TRUE,
+                false_values=FALSE,
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+        while batches := [*islice(reader, TOGETHER)]:
+            table = pa.Table.from_batches(batches)
+            for name, kind in kinds.items():
+                column = table[name]
+                if kind == "VARCHAR":
+                    texts[name] += column.chunks
+                    continue
+                if kind == "BIGINT":
+                    column = _whole(column)
+                dtype = np.float32 if name in coarse else None
+                expected = int(1.05 * blocks * len(column))
+                growing = numbers.setdefault(name, Growing(expected))
+                growing.add(np.asarray(column_of(column, name, path), dtype))
+    except (pa.ArrowException, OSError):
+        return None  # DuckDB says what is wrong, and where.
+    found: dict[str, Column] = {name: one.taken() for name, one in numbers.items()}
+    for name, chunks in texts.items():
+        found[name] = column_of(pa.chunked_array(chunks, pa.string()), name, path)
+    pa.default_memory_pool().release_unused()
+    is_empty = any(len(column) == 0 for column in found.values())
+    return None if is_empty else {name: found[name] for name in kinds}
 
 
-def _is_all_like(column: Any, form: str) -> bool:
-    """Whether every text that is there has this form."""
-    is_right = pc.match_substring_regex(column, f"^(?:{form})$")  # pyright: ignore[reportAttributeAccessIssue]
-    return bool(pc.all(is_right, min_count=0).as_py())  # pyright: ignore[reportAttributeAccessIssue]
+def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers, written as such. Raises `pa.ArrowInvalid` if one is not.
 
-
-def _joined(parts: dict[str, list[Any]], name: str, path: Path) -> Column:
-    """One column of its parts, which are let go of."""
-    found = parts.pop(name)
-    if isinstance(found[0], np.ndarray):
-        return np.concatenate(found)
-    return column_of(pa.chunked_array(found, pa.string()), name, path)
+    Arrow itself would take 007 for 7, which a name need not be.
+    """
+    is_whole = pc.match_substring_regex(column, "^-?(0|[1-9][0-9]{0,17})$")  # pyright: ignore[reportAttributeAccessIssue]
+    if not pc.all(is_whole, min_count=0).as_py():  # pyright: ignore[reportAttributeAccessIssue]
+        raise pa.ArrowInvalid("not all are whole numbers")
+    return column.cast(pa.int64())
 
 
 def _read_csv(
