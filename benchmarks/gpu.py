@@ -3,10 +3,11 @@
     python benchmarks/gpu.py [--tiny] [--limit 500] [--out results/gpu.json]
 
 First the settings of XLA's command buffers are swept on one run of IQL. With the best of
-them: other algorithms, populations of IQL from 1 to 1024, precisions of products, and two
-loops as other packages write them. Every part is a process of its own; parts that would
-begin after --limit seconds are left out, and listed. --tiny runs each kind of part once, at
-the smallest size, to see that it works. benchmarks/README.md explains.
+them: other algorithms, populations of IQL from 1 to 1024, precisions of products and the
+scores that they lead to, and two loops as other packages write them. Every part is a
+process of its own; parts that would begin after --limit seconds are left out, and listed.
+--tiny runs each kind of part once, at the smallest size, to see that it works.
+benchmarks/README.md explains.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+
 SETTINGS = {  # Of XLA. The first is what it does by itself.
     "default": "",
     "loops": "--xla_gpu_enable_command_buffer=+WHILE",
@@ -31,6 +34,7 @@ SETTINGS = {  # Of XLA. The first is what it does by itself.
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")  # Of JAX, of what products take in.
 POPULATIONS = (1, 8, 32, 128, 256, 1024)
 WINDOWS = 3
+SEEDS = 32  # Of which the scores are compared that a precision leads to.
 UNROLLED = 8  # Updates in one program, written out, as in JAX-CORL.
 
 
@@ -39,7 +43,7 @@ class Part(NamedTuple):
 
     name: str
     algorithm: str
-    way: str  # "single", "population", "unrolled" or "dispatched".
+    way: str  # "single", "population", "unrolled", "dispatched" or "score".
     members: int = 1
     precision: str = "tensorfloat32"
     setting: str | None = None  # None: the best of those swept.
@@ -53,7 +57,8 @@ def all_parts(tiny: bool) -> list[Part]:
         Part("iql_loop_of_dispatches", "iql", "dispatched"),
     ]
     if tiny:
-        return [sweep[0], Part("iql_population_2", "iql", "population", 2), *peers]
+        score = Part("score_float32", "iql", "score", 2, "float32")
+        return [sweep[0], Part("iql_population_2", "iql", "population", 2), *peers, score]
     others = ("td3_bc", "bc", "cql", "rebrac", "discrete_cql")
     return [
         *sweep,
@@ -66,8 +71,32 @@ def all_parts(tiny: bool) -> list[Part]:
             if p != Part._field_defaults["precision"]
         ),
         Part("iql_float32", "iql", "single", precision="float32"),
+        *(Part(f"score_{p}", "iql", "score", SEEDS, p) for p in PRECISIONS),
         Part("cql_population_32", "cql", "population", 32),
     ]
+
+
+def scored(part: Part, *, tiny: bool) -> dict[str, Any]:
+    """How often IQL arrives in the plane of `bench-stitching`, for every seed."""
+    import jax
+    import jax.numpy as jnp
+    import stitching
+    from seeds import make, states_of
+
+    from stitchrl.population import member
+    from stitchrl.problems import stitching_plane
+
+    dataset = stitching_plane.log(seed=0)
+    settings = stitching.PLANE_SETTINGS | stitching.PLANE_OTHERS["iql"]
+    algorithm = make("bc" if tiny else "iql", dataset, {} if tiny else settings)
+    steps = 4 if tiny else stitching.PLANE_STEPS
+    states = states_of(algorithm, dataset, key=0, seeds=part.members, steps=steps)
+    act = jax.jit(lambda state, seen: jax.vmap(algorithm.policy(state).mode)(seen))
+
+    def score(state: Any) -> float:
+        return stitching_plane.success(lambda seen: act(state, jnp.float32(seen)))
+
+    return {"scores": [score(member(states, seed)) for seed in range(part.members)]}
 
 
 def measure(part: Part, *, seconds: float, tiny: bool) -> dict[str, Any]:
@@ -88,6 +117,10 @@ def measure(part: Part, *, seconds: float, tiny: bool) -> dict[str, Any]:
     key = jax.random.key(0)
     wait = jax.block_until_ready
 
+    if part.way == "score":
+        device = jax.devices()[0]
+        said = {"device": device.device_kind, "jax": jax.__version__}
+        return scored(part, tiny=tiny) | said
     if part.way == "population":
         count = part.members
         steps = steps if tiny else max(20, steps // count)
@@ -132,8 +165,6 @@ def measure(part: Part, *, seconds: float, tiny: bool) -> dict[str, Any]:
             return UNROLLED * (steps // UNROLLED or 1)
 
     else:
-        import numpy as np
-
         state = start(algorithm, log, key).state
         columns = jax.tree.map(np.asarray, log.transitions)
         draw, update = np.random.default_rng(0), jax.jit(algorithm.update)
@@ -198,6 +229,9 @@ def main() -> None:
         if "failed" in one:
             print(f"{part.name:32s} failed: {one['failed'].strip()[-200:]}", flush=True)
             continue
+        if "scores" in one:
+            print(f"{part.name:32s} {np.mean(one['scores']):12.3f} arrive", flush=True)
+            continue
         rate = median(one["rates"])
         print(f"{part.name:32s} {rate:12,.0f} updates/s", flush=True)
         if part.setting and rate > median(found[f"iql_{best}"].get("rates", [0])):
@@ -216,6 +250,11 @@ def save_results(
     for name, one in found.items():
         if "failed" in one:
             failed[name] = one["failed"]
+            continue
+        if "scores" in one:
+            low, high = record.interval_of_mean(np.array(one["scores"]))
+            mean, n = float(np.mean(one["scores"])), len(one["scores"])
+            rows.append(record.row(name, mean, unit="share", n=n, low=low, high=high))
             continue
         rows.append(spread(f"{name}_rate", one["rates"], "member-updates/s"))
         rows.append(spread(f"{name}_compile", [one["compile_seconds"]], "s"))

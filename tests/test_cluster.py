@@ -91,6 +91,7 @@ def test_another_version_on_a_machine_is_refused_before_training(tmp_path):
             updates=4,
             chunk=4,
             cpus=1,
+            precision=None,
             versions=other,
             report=lambda progress: None,
             say=lambda sentence: None,

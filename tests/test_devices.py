@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import jax
 import pytest
 
 from stitchrl import devices
@@ -61,7 +62,7 @@ def test_importing_does_not_import_jax():
 
 @pytest.fixture
 def jax_not_started(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(devices, "_has_started", lambda: False)
+    monkeypatch.setattr(devices, "has_started", lambda: False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 7}, raising=False)
     taken: list[list[int]] = []
 
@@ -121,3 +122,17 @@ def test_describes_versions_and_names_each_difference():
         f"versions of jax was '0.1' and is '{facts['versions']['jax']}' now.",
         f"system was 'not recorded' and is '{facts['system']}' now.",
     ]
+
+
+def test_a_precision_is_said_to_jax_and_an_unknown_one_refused(
+    monkeypatch: pytest.MonkeyPatch, jax_not_started
+):
+    before = devices.precision()
+    monkeypatch.setenv(devices.PRECISION, "float32")
+    devices.prepare(precision="bfloat16")
+    assert devices.precision() == os.environ[devices.PRECISION] == "bfloat16"
+    with pytest.raises(ValueError, match="precision must be one of float32, .* 'half'"):
+        devices.prepare(precision="half")
+    assert devices.precision() == "bfloat16"
+    jax.config.update(devices.PRECISION.lower(), before)
+    assert devices.describe()["precision"] == "float32"  # CPUs have no other.

@@ -19,6 +19,8 @@ def test_every_kind_of_part_runs(tmp_path: Path):
     rates = {
         row["figure"]: row["value"] for row in found["rows"] if "rate" in row["figure"]
     }
+    (score,) = (row for row in found["rows"] if row["figure"] == "score_float32")
+    assert score["n"] == 2 and 0 <= score["low"] <= score["value"] <= score["high"] <= 1
     assert rates.keys() == {
         "iql_default_rate",
         "iql_population_2_rate",

@@ -143,6 +143,7 @@ class _Cluster:
             "updates": updates,
             "chunk": chunk,
             "cpus": self.cpus,
+            "precision": devices.precision(),
             "versions": devices.versions(),
         }
         under_way = {

@@ -56,6 +56,7 @@ def train_members(
     updates: int,
     chunk: int,
     cpus: int,
+    precision: str | None,
     versions: dict[str, str],
     report: Callable[[Progress], None],
     say: Callable[[str], None],
@@ -72,6 +73,7 @@ def train_members(
             f"{different} Install the same everywhere."
         )
     keep_programs()
+    devices.prepare(precision=precision)
     if not devices.is_divided():
         # Of several devices each has one thread; a single one would take the whole machine.
         devices.prepare(threads=1 if cpus == 1 else None, host_devices=cpus)

@@ -19,11 +19,22 @@ ONE_THREAD = (
     "--xla_cpu_multi_thread_eigen",
     "--xla_cpu_enable_concurrency_optimized_scheduler",
 )
+# What products of matrices take in. Unless told, JAX rounds to tensorfloat32 on GPUs.
+PRECISION = "JAX_DEFAULT_MATMUL_PRECISION"
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 LIBRARIES = ("stitchrl", "jax", "jaxlib", "numpy", "scipy", "optax")
 
 
-def prepare(*, threads: int | None = None, host_devices: int | None = None) -> None:
-    """Fix the CPU threads and the devices that the CPU is divided into; None: as it is.
+def prepare(
+    *,
+    threads: int | None = None,
+    host_devices: int | None = None,
+    precision: str | None = None,
+) -> None:
+    """Fix the CPU threads, the devices that the CPU is divided into, and the precision.
+
+    None: as it is. `precision` is that of matrix products on an accelerator, of inputs and
+    not of sums: CPUs always take float32.
 
     Call it before anything computes with JAX, which reads both once. `host_devices` over
     1, or 1 with one thread, gives each device a thread of its own for matrix products:
@@ -31,7 +42,9 @@ def prepare(*, threads: int | None = None, host_devices: int | None = None) -> N
     XLA_FLAGS stays. Raises `ValueError` if the machine or XLA_FLAGS say otherwise, and
     `RuntimeError` if JAX has already started with other settings.
     """
-    if _has_started():
+    if precision is not None:
+        _use_precision(precision)
+    if has_started():
         _require_unchanged(threads, host_devices)
         return
     if host_devices is not None:
@@ -41,6 +54,25 @@ def prepare(*, threads: int | None = None, host_devices: int | None = None) -> N
         _use_threads(threads)
     if host_devices is not None:
         _use_host_devices(host_devices)
+
+
+def _use_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision must be one of {', '.join(PRECISIONS)}, but is '{precision}'."
+        )
+    os.environ[PRECISION] = precision
+    if "jax" in sys.modules:
+        import jax
+
+        jax.config.update(PRECISION.lower(), precision)
+
+
+def precision() -> str | None:
+    """That of matrix products; None: as JAX has it."""
+    import jax
+
+    return jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def is_divided() -> bool:
@@ -92,7 +124,7 @@ def _use_host_devices(count: int) -> None:
     os.environ["XLA_FLAGS"] = " ".join(flags)
 
 
-def _has_started() -> bool:
+def has_started() -> bool:
     """Whether JAX has made its devices; importing it alone does not."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bridge is not None and bridge.backends_are_initialized()
@@ -138,6 +170,8 @@ def describe() -> dict[str, Any]:
         "threads": thread_count(),
         "system": f"{sys.platform}-{platform.machine()}",
         "processor": _processor(),
+        # CPUs have but one.
+        "precision": "float32" if devices[0].platform == "cpu" else precision(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "versions": versions(),
     }

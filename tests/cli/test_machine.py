@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from stitchrl import devices
 from stitchrl.cli import machine
+from stitchrl.cli.options import PrecisionName
 from stitchrl.devices import DEVICE_COUNT, thread_count
 
 DEVICES = """
@@ -67,3 +69,25 @@ def test_where_jax_runs_already_it_stays_as_it_is():
     machine.prepare(thread_count())
     with pytest.raises(RuntimeError, match="JAX has already started"):
         machine.prepare(thread_count() + 1)
+
+
+PRECISION = """
+import json
+from stitchrl.cli import machine
+machine.prepare(None, {precision})
+import jax
+print(json.dumps(jax.config.jax_default_matmul_precision))
+"""
+
+
+@pytest.mark.parametrize(
+    ("precision", "said", "used"),
+    [(None, "", "float32"), (None, "bfloat16", "bfloat16"), ("tensorfloat32",) * 3],
+)
+def test_products_take_in_float32_unless_told(precision, said, used):
+    program = PRECISION.format(precision=repr(precision))
+    assert printed(program, XLA_FLAGS="", JAX_DEFAULT_MATMUL_PRECISION=said) == used
+
+
+def test_every_precision_can_be_named():
+    assert [*PrecisionName] == [*devices.PRECISIONS]

@@ -29,7 +29,8 @@ def evaluate(
     from stitchrl.job.directory import read_machine
     from stitchrl.job.stages import evaluate_job
 
-    machine.prepare(int(read_machine(run)["threads"]))
+    begun_on = read_machine(run)
+    machine.prepare(int(begun_on["threads"]), begun_on.get("precision"))
     given = {
         "discount": discount,
         "margin": margin,

@@ -166,6 +166,23 @@ BehaviorName = Annotated[
 Threads = Annotated[
     int | None, typer.Option(help="CPUs to use; all if not given.", rich_help_panel=RUN)
 ]
+
+
+class PrecisionName(StrEnum):
+    """What --precision can be: `devices.PRECISIONS`."""
+
+    FLOAT32 = "float32"
+    TENSORFLOAT32 = "tensorfloat32"
+    BFLOAT16 = "bfloat16"
+
+
+Precision = Annotated[
+    PrecisionName | None,
+    typer.Option(
+        help="Of matrix products on an accelerator; float32 if not given.",
+        rich_help_panel=RUN,
+    ),
+]
 Cluster = Annotated[
     str | None,
     typer.Option(

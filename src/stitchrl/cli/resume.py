@@ -33,7 +33,8 @@ def resume(
     begun_on = read_machine(run)
     if working.show_if_finished(run, as_json=as_json):
         return
-    machine.prepare(None if allow_different_threads else int(begun_on["threads"]))
+    threads = None if allow_different_threads else int(begun_on["threads"])
+    machine.prepare(threads, begun_on.get("precision"))
     with working.working(run) as tell:
         results = resume_job(
             run,

@@ -46,6 +46,7 @@ def run(
     group_name: options.GroupName = None,
     behavior_name: options.BehaviorName = None,
     threads: options.Threads = None,
+    precision: options.Precision = None,
     cluster: options.Cluster = None,
     force: options.Force = False,
     strict: options.Strict = False,
@@ -64,7 +65,7 @@ def run(
     best and its mixtures with the present behavior on a third. Called again with the same
     arguments, it goes on where it was interrupted.
     """
-    machine.prepare(threads)
+    machine.prepare(threads, precision)
     from stitchrl.cli import forecast, planning, working
 
     planning.require_directory(out)

@@ -54,6 +54,7 @@ def select(
         typer.Option(help="Where they are played: a name of `stitchrl zoo list`."),
     ] = None,
     threads: options.Threads = None,
+    precision: options.Precision = None,
     cluster: options.Cluster = None,
     force: options.Force = False,
     strict: options.Strict = False,
@@ -72,7 +73,7 @@ def select(
             "--budget says how many episodes, --env where they are played: give both, or "
             "neither."
         )
-    machine.prepare(threads)
+    machine.prepare(threads, precision)
     from stitchrl.cli import planning, working
     from stitchrl.job.selection import select as select_job
     from stitchrl.job.stages import train_job

@@ -36,6 +36,7 @@ def train(
     horizon: options.Horizon = None,
     fqe_updates: options.FQEUpdates = None,
     threads: options.Threads = None,
+    precision: options.Precision = None,
     cluster: options.Cluster = None,
     force: options.Force = False,
     strict: options.Strict = False,
@@ -46,7 +47,7 @@ def train(
     `stitchrl resume` then goes on to the verdict. The ranking is for choosing: it is no
     evidence that a policy is better than what made the log.
     """
-    machine.prepare(threads)
+    machine.prepare(threads, precision)
     from stitchrl.cli import planning, working
     from stitchrl.job.stages import train_job
 
