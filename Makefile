@@ -5,7 +5,7 @@ export PYTHON
 .PHONY: demo test lint format lock docs bench-speed bench-demo bench-resume bench-bitflips \
 	bench-coverage bench-scores bench-peer bench-notifications bench-stitching \
 	bench-overestimation bench-trap bench-estimators bench-budget bench-select bench-fqe parity \
-	bench-start bench-stream bench-sweep bench-readers bench-cluster
+	bench-start bench-stream bench-sweep bench-readers bench-cluster bench-scores-again
 
 demo: ## From simulated patients to a report on whether to change their treatment.
 	@.ci/set-up .venv runtime
@@ -39,6 +39,10 @@ bench-speed: ## Speed beside d3rlpy and beside what the machine can do.
 bench-scores: ## Every algorithm and its controls on logs whose truth is known; hours.
 	@.ci/set-up .venv-zoo zoo
 	@.venv-zoo/bin/python benchmarks/scores.py $(ARGS)
+
+bench-scores-again: ## One further seed of some of them: has any score moved?
+	@.ci/set-up .venv-zoo zoo
+	@.venv-zoo/bin/python benchmarks/scores_again.py $(ARGS)
 
 bench-select: ## Grids chosen from by the log and 100 trials; half an hour.
 	@.ci/set-up .venv-zoo zoo

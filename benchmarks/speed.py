@@ -1,4 +1,4 @@
-"""Speed beside d3rlpy and beside what the machine can do: `make bench-speed`.
+"""Speed beside d3rlpy, eager PyTorch and what the machine can do: `make bench-speed`.
 
     python benchmarks/speed.py [--seconds 10] [--part NAME] [--fresh]
 
@@ -86,6 +86,7 @@ def all_parts() -> list[Part]:
             training_part("stitchrl", algorithm, SHARE[algorithm], "--population", MEMBERS),
             training_part("d3rlpy", algorithm, SHARE[algorithm]),
             training_part("stitchrl", algorithm, SHARE[algorithm]),
+            training_part("torch", algorithm, SHARE[algorithm]),
         ]
     more = training_part("stitchrl", "iql", SHARE["iql"], "--population", MORE_MEMBERS)
     return [*parts, more]

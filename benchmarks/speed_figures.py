@@ -20,9 +20,12 @@ def rows_of(results: Results) -> list[dict[str, Any]]:
     for name in ALGORITHMS:
         peer, single = rates(results, f"{name}_d3rlpy"), rates(results, f"{name}_stitchrl")
         population = rates(results, population_of(name))
+        eager = rates(results, f"{name}_torch")
         figures += [
             spread(f"{name}_single_over_d3rlpy", over(single, peer), "ratio"),
             spread(f"{name}_population_over_d3rlpy", over(population, peer), "ratio"),
+            spread(f"{name}_single_over_torch", over(single, eager), "ratio"),
+            spread(f"{name}_population_over_torch", over(population, eager), "ratio"),
             spread(f"{name}_population_over_single", over(population, single), "ratio"),
         ]
         if name in FLOP:
@@ -52,8 +55,9 @@ def rows_of(results: Results) -> list[dict[str, Any]]:
             peak = [each["peak_bytes"] / 2**20 for each in rounds]
             figures.append(spread(f"{part}_peak_memory", peak, "MiB"))
             if part.endswith("stitchrl"):
-                compiling = [each["compile_seconds"] for each in rounds]
-                figures.append(spread(f"{part}_compile", compiling, "s"))
+                for way in ("compile", "cached"):
+                    seconds = [each[f"{way}_seconds"] for each in rounds]
+                    figures.append(spread(f"{part}_{way}", seconds, "s"))
     busy = [each["busy"] for rounds in results.values() for each in rounds]
     figures.append(spread("busy_with_others", busy, "share of CPUs"))
     return figures

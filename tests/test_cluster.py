@@ -163,3 +163,70 @@ def test_tasks_progress_is_that_of_the_run(tmp_path):
     assert told[-1].updates_per_second == 5.0
     view.show({0: progress(0.1, 5.0), 1: progress(0.75, 10.0)})
     assert len(told) == 2
+
+
+class TaskError(Exception):
+    """What Ray raises where a task failed."""
+
+    cause = RuntimeError("no space left on that machine")
+
+
+class Calls:
+    """A function or an actor as Ray hands it out; calls are numbered, and nothing else."""
+
+    def __init__(self):
+        self.made = 0
+
+    def remote(self, *inputs):
+        del inputs
+        self.made += 1
+        return self.made - 1
+
+
+class FailingRay(FakeRay):
+    """Ray, but nothing computes: the first task fails, others are still under way."""
+
+    class exceptions:
+        RayError = TaskError
+
+    def __init__(self):
+        super().__init__({"CPU": 1.0}, {"CPU": 1.0})
+        self.canceled: list[int] = []
+        self.is_connected = True
+
+    def get_runtime_context(self):
+        return self
+
+    def get_node_id(self) -> str:
+        return "here"
+
+    def remote(self, **share):
+        del share
+        return lambda what: Calls()
+
+    def put(self, log):
+        return log
+
+    def wait(self, references, timeout):
+        return references[:1], references[1:]
+
+    def get(self, reference):
+        raise TaskError
+
+    def cancel(self, reference, force):
+        self.canceled.append(reference)
+
+    def shutdown(self):
+        self.is_connected = False
+
+
+def test_a_task_that_fails_ends_the_others_and_says_why(tmp_path, monkeypatch):
+    ray = FailingRay()
+    monkeypatch.setattr(cluster, "_connect", lambda address: (ray, True))
+    given = arguments(tmp_path, bc={"hidden": [[8]]})  # Two tasks, on two machines.
+    with pytest.raises(
+        ClusterError, match="RuntimeError: no space left .* kept in"
+    ) as said:
+        fit_on_cluster(**given, address="auto")
+    assert str(tmp_path) in str(said.value)
+    assert ray.canceled == [1] and not ray.is_connected

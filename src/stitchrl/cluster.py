@@ -65,6 +65,13 @@ def fit_on_cluster(
             cluster.train(
                 waiting, experience, probe, updates, chunk, directory, report, say
             )
+        except cluster.ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None) or error
+            raise ClusterError(
+                f"The cluster at {address} failed: {type(cause).__name__}: {cause} What is "
+                f"finished is kept in '{directory}'. Mend this, and give the same command "
+                "again."
+            ) from error
         finally:
             cluster.leave()
     return fit(
@@ -79,10 +86,9 @@ def _is_finished(plan: MemberPlan, directory: Path, updates: int) -> bool:
 
 
 def divided(plans: Sequence[MemberPlan], slots: int, least: int) -> list[list[MemberPlan]]:
-    """Plans that share a program, cut so that `slots` tasks at a time have work.
+    """Plans that share a program, cut into about equal tasks so that `slots` have work.
 
-    No task has fewer than `least` members while another of its program has more: those
-    are the devices of a machine.
+    None is cut that has no more than `least` members, which a machine trains at once.
     """
     share = max(least, -(-len(plans) // slots))
     tasks = []
@@ -155,28 +161,20 @@ class _Cluster:
             f"{self.address}, {self.slots} at a time"
         )
         view = _View(tasks, updates, report)
-        while under_way:
-            over, _ = ray.wait(list(under_way), timeout=SECONDS_BETWEEN_LOOKS)
-            for reference in over:
-                number = under_way.pop(reference)
-                trained = self._fetched(reference, directory)
-                save_members(tasks[number], trained, directory)
-                view.finished.add(number)
-            progress, sentences = ray.get(board.read.remote())
-            for sentence in sentences:
-                say(sentence)
-            view.show(progress)
-
-    def _fetched(self, reference: Any, directory: Path) -> Any:
         try:
-            return self.ray.get(reference)
-        except self.ray.exceptions.RayError as error:
-            cause = getattr(error, "cause", None) or error
-            raise ClusterError(
-                f"A task of the cluster at {self.address} failed: "
-                f"{type(cause).__name__}: {cause} What other tasks finished is kept in "
-                f"'{directory}'. Mend this, and give the same command again."
-            ) from error
+            while under_way:
+                over, _ = ray.wait(list(under_way), timeout=SECONDS_BETWEEN_LOOKS)
+                for reference in over:
+                    number = under_way.pop(reference)
+                    save_members(tasks[number], ray.get(reference), directory)
+                    view.finished.add(number)
+                progress, sentences = ray.get(board.read.remote())
+                for sentence in sentences:
+                    say(sentence)
+                view.show(progress)
+        finally:
+            for reference in under_way:  # One failed, or somebody said stop.
+                ray.cancel(reference, force=True)
 
 
 class _View:
