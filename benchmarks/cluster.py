@@ -2,8 +2,9 @@
 
     python benchmarks/cluster.py [--trials 5]
 
-Four programs of two members each train on two nodes of this machine, as tasks of one CPU.
-Soon after the first task has come back, the second node is killed with whatever it was at.
+Seven programs of two members each train on two nodes of this machine, as tasks of one CPU.
+Soon after the first task has come back, and while two others are under way, the second node
+is killed.
 The sweep must end by itself; its weights and metrics must equal those of the same sweep
 without a cluster, bit for bit; and files of members that were finished by then must not
 have been written again. Writes results/cluster.json.
@@ -32,7 +33,8 @@ class Outcome(NamedTuple):
     is_equal: bool  # Weights and metrics, to those without a cluster.
     kept: int  # Members finished before the kill, and untouched by it.
     lost: int  # Of those, members written again: none should be.
-    rerun: int  # Tasks begun a second time.
+    left: int  # Members not finished at the kill.
+    rerun: int  # Tasks seen to begin a second time.
     seconds: float
 
 
@@ -55,8 +57,8 @@ def work(directory: Path, address: str, algorithms: list[str]) -> None:
     parts = split(small_log("discrete"), seed=0)
     normalizer = Normalizer.fit(parts.train)
     small = {"hidden": [[8, 8]], "batch_size": [32]}
-    three = small | {"hidden": [[8, 8], [16, 8], [16, 16]]}
-    grids = {"iql": small, "bc": three}
+    many = small | {"hidden": [[8], [16], [8, 8], [8, 16], [16, 8], [16, 16]]}
+    grids = {"iql": small, "bc": many}
     chosen = {name: grids[name] for name in algorithms}
     plan = Plan(log="small", algorithms=chosen, updates=UPDATES, chunk=CHUNK)
     train = partial(fit_on_cluster, address=address) if address else fit
@@ -127,8 +129,10 @@ def trial(number: int, expected: dict[str, bytes], algorithms: Sequence[str]) ->
     with nodes() as (address, cluster), start(directory, algorithms, address) as driver:
         for line in lines(driver):
             said.append(line)
-            if "came back" in line and at_kill is None:
-                time.sleep(random.Random(number).uniform(0, 1))
+            back = sum("came back" in one for one in said)
+            under_way = sum("begin on" in one for one in said) - back
+            if at_kill is None and back and under_way == 2:  # One on each node.
+                time.sleep(random.Random(number).uniform(0, 0.5))
                 at_kill = written(directory)
                 kill_second(cluster)
     assert driver.returncode == 0, f"trial {number} failed: {''.join(said)}"
@@ -141,6 +145,7 @@ def trial(number: int, expected: dict[str, bytes], algorithms: Sequence[str]) ->
         files(directory) == expected,
         kept,
         len(at_kill) - kept,
+        len(after) - len(at_kill),
         len(begins) - programs,
         time.monotonic() - begun,
     )

@@ -71,7 +71,10 @@ def rate(algorithm: str, way: Way) -> Rate:
 def limit(algorithm: str) -> float | None:
     """Updates per second of a machine that did nothing but products of matrices."""
     operations = rows().get(f"{algorithm}_gflop_per_update")
-    return operations and rows()["sgemm"]["value"] / operations["value"]
+    if operations is None:
+        return None
+    fastest = rows().get(f"{algorithm}_limit", rows()["sgemm"])
+    return fastest["value"] / operations["value"]
 
 
 def rounded(value: float) -> str:

@@ -30,7 +30,9 @@ def rows_of(results: Results) -> list[dict[str, Any]]:
         ]
         if name in FLOP:
             used = [FLOP[name]() / 1e9 * rate for rate in population]  # GFLOP/s
-            share = over(used, limit)
+            near = limit_near(results, name)
+            figures.append(spread(f"{name}_limit", near, "GFLOP/s"))
+            share = over(used, near)
             figures.append(spread(f"{name}_population_share_of_sgemm", share, "share"))
     more = over(
         rates(results, population_of("iql", MORE_MEMBERS)), rates(results, "iql_d3rlpy")
@@ -47,6 +49,8 @@ def rows_of(results: Results) -> list[dict[str, Any]]:
             row(f"{name}_gflop_per_update", gflop, unit="GFLOP", n=1, low=gflop, high=gflop)
         )
     for part, rounds in results.items():
+        if part.startswith("limit"):
+            continue
         if part.startswith("sgemm"):
             figures.append(spread(part, [each["best"] for each in rounds], "GFLOP/s"))
         else:
@@ -91,6 +95,13 @@ def sgemm_limit(results: Results, end: str = "") -> list[float]:
         if part.startswith("sgemm_") and part.endswith(end)
     ]
     return [max(rounds[number]["best"] for rounds in found) for number in range(ROUNDS)]
+
+
+def limit_near(results: Results, name: str) -> list[float]:
+    """GFLOP/s of each round, just before and after the population of this algorithm."""
+    near = [rounds for part, rounds in results.items() if part.startswith(f"limit_{name}_")]
+    near.append(results["sgemm_xla_cores"])
+    return [max(rounds[number]["best"] for rounds in near) for number in range(ROUNDS)]
 
 
 def fastest_sgemm(results: Results) -> str:

@@ -31,7 +31,7 @@ def test_a_killed_node_loses_nothing_and_changes_nothing():
     (outcome,) = bench.prove(1, ["bc"])  # Which compiles in no time.
     assert outcome.is_equal
     assert outcome.lost == 0 and outcome.kept >= 1
-    assert outcome.rerun >= 1
+    assert outcome.left >= 4  # It was killed in the middle of the work.
 
 
 def arguments(directory: Path, **grids) -> dict:
