@@ -3,11 +3,10 @@
     python benchmarks/cluster.py [--trials 5]
 
 Seven programs of two members each train on two nodes of this machine, as tasks of one CPU.
-Soon after the first task has come back, and while two others are under way, the second node
-is killed.
-The sweep must end by itself; its weights and metrics must equal those of the same sweep
-without a cluster, bit for bit; and files of members that were finished by then must not
-have been written again. Writes results/cluster.json.
+Once a task has come back and two others are under way, the second node is killed. The sweep
+must end by itself; its weights and metrics must equal those of the same sweep without a
+cluster, bit for bit; and files of members that were finished by then must not have been
+written again. Writes results/cluster.json.
 """
 
 import argparse
@@ -40,35 +39,20 @@ class Outcome(NamedTuple):
 
 def work(directory: Path, address: str, algorithms: list[str]) -> None:
     """Train the sweep in `directory`, on the cluster at `address` if there is one."""
-    from functools import partial
+    import small_run
 
     from stitchrl import devices
 
     devices.prepare(host_devices=devices.thread_count())
-    from stitchrl.cluster import fit_on_cluster
-    from stitchrl.experience import Experience
-    from stitchrl.fit import fit
-    from stitchrl.normalizer import Normalizer
-    from stitchrl.plan import Plan, members
-    from stitchrl.probing import make_probe
-    from stitchrl.splits import split
-    from stitchrl.testing import small_log
-
-    parts = split(small_log("discrete"), seed=0)
-    normalizer = Normalizer.fit(parts.train)
     small = {"hidden": [[8, 8]], "batch_size": [32]}
     many = small | {"hidden": [[8], [16], [8, 8], [8, 16], [16, 8], [16, 16]]}
     grids = {"iql": small, "bc": many}
-    chosen = {name: grids[name] for name in algorithms}
-    plan = Plan(log="small", algorithms=chosen, updates=UPDATES, chunk=CHUNK)
-    train = partial(fit_on_cluster, address=address) if address else fit
-    train(
-        members(plan.resolved(parts.train.spec), parts.train.spec),
-        Experience.of(parts.train, normalizer),
-        make_probe(parts.selection, normalizer, seed=0),
+    small_run.train(
+        directory,
+        {name: grids[name] for name in algorithms},
         updates=UPDATES,
         chunk=CHUNK,
-        directory=directory,
+        address=address,
         say=lambda sentence: print(sentence, flush=True),
     )
 
@@ -103,10 +87,9 @@ def written(directory: Path) -> dict[str, int]:
 
 
 @contextmanager
-def nodes(cpus: int = 1) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def nodes() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Two nodes: their address and their process."""
-    program = Path(__file__).with_name("cluster_nodes.py")
-    command = [sys.executable, str(program), str(cpus)]
+    command = [sys.executable, str(Path(__file__).with_name("cluster_nodes.py"))]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, **pipes) as process:
         yield next(lines(process)).strip(), process
@@ -122,7 +105,7 @@ def kill_second(process: subprocess.Popen[str]) -> None:
 
 
 def trial(number: int, expected: dict[str, bytes], algorithms: Sequence[str]) -> Outcome:
-    """One sweep, whose second node is killed up to a second after the first task ended."""
+    """One sweep, whose second node is killed while both are at work."""
     directory, begun = WORK / f"killed-{number}", time.monotonic()
     at_kill: dict[str, int] | None = None
     said: list[str] = []
@@ -180,13 +163,18 @@ def main() -> None:
 
     n = len(outcome)
     passed = sum(one.is_equal and not one.lost for one in outcome)
-    kept, rerun = [one.kept for one in outcome], [one.rerun for one in outcome]
+    counts = {
+        "finished_members_kept": ([one.kept for one in outcome], "members"),
+        "members_left": ([one.left for one in outcome], "members"),
+        "tasks_rerun": ([one.rerun for one in outcome], "tasks"),
+    }
     seconds = [one.seconds for one in outcome]
     rows = [
         row("survived_with_the_same_weights", passed, unit="sweeps", n=n),
-        row("finished_members_kept", sum(kept), unit="members", n=n,
-            low=min(kept), high=max(kept)),
-        row("tasks_rerun", sum(rerun), unit="tasks", n=n, low=min(rerun), high=max(rerun)),
+        *(
+            row(name, sum(each), unit=unit, n=n, low=min(each), high=max(each))
+            for name, (each, unit) in counts.items()
+        ),
         row("seconds", sum(seconds) / n, unit="s", n=n,
             low=min(seconds), high=max(seconds)),
     ]  # fmt: skip

@@ -43,7 +43,7 @@ class Way(NamedTuple):
 
 WAYS = (
     Way("d3rlpy", "d3rlpy 2.8.1", "muted", "o"),
-    Way("torch", "PyTorch, written out", "behavior", "D"),
+    Way("torch", "PyTorch, written out", "own", "D"),
     Way("stitchrl", "stitchrl, one run", "fqe", "s"),
     Way("population_8_stitchrl", "stitchrl, eight runs", "wis", "o"),
 )

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stitchrl.devices import PRECISIONS
+
 SETTINGS = {  # Of XLA. The first is what it does by itself.
     "default": "",
     "loops": "--xla_gpu_enable_command_buffer=+WHILE",
@@ -31,7 +33,6 @@ SETTINGS = {  # Of XLA. The first is what it does by itself.
     "small": "--xla_gpu_graph_min_graph_size=1",
     "none": "--xla_gpu_enable_command_buffer=",
 }
-PRECISIONS = ("float32", "tensorfloat32", "bfloat16")  # Of JAX, of what products take in.
 POPULATIONS = (1, 8, 32, 128, 256, 1024)
 WINDOWS = 3
 SEEDS = 32  # Of which the scores are compared that a precision leads to.
@@ -96,7 +97,17 @@ def scored(part: Part, *, tiny: bool) -> dict[str, Any]:
     def score(state: Any) -> float:
         return stitching_plane.success(lambda seen: act(state, jnp.float32(seen)))
 
-    return {"scores": [score(member(states, seed)) for seed in range(part.members)]}
+    scores = [score(member(states, seed)) for seed in range(part.members)]
+    return {"scores": scores, **facts()}
+
+
+def facts() -> dict[str, Any]:
+    """What a part was measured on."""
+    import jax
+
+    device = jax.devices()[0]
+    peak = (device.memory_stats() or {}).get("peak_bytes_in_use", 0)
+    return {"device": device.device_kind, "jax": jax.__version__, "device_bytes": peak}
 
 
 def measure(part: Part, *, seconds: float, tiny: bool) -> dict[str, Any]:
@@ -117,10 +128,6 @@ def measure(part: Part, *, seconds: float, tiny: bool) -> dict[str, Any]:
     key = jax.random.key(0)
     wait = jax.block_until_ready
 
-    if part.way == "score":
-        device = jax.devices()[0]
-        said = {"device": device.device_kind, "jax": jax.__version__}
-        return scored(part, tiny=tiny) | said
     if part.way == "population":
         count = part.members
         steps = steps if tiny else max(20, steps // count)
@@ -178,14 +185,7 @@ def measure(part: Part, *, seconds: float, tiny: bool) -> dict[str, Any]:
             wait((state, metrics))
             return steps
 
-    found = task.measured(go, seconds=seconds, windows=WINDOWS)
-    device = jax.devices()[0]
-    stats = device.memory_stats() or {}
-    return found | {
-        "device": device.device_kind,
-        "jax": jax.__version__,
-        "device_bytes": stats.get("peak_bytes_in_use", 0),
-    }
+    return task.measured(go, seconds=seconds, windows=WINDOWS) | facts()
 
 
 def run(part: Part, setting: str, *, seconds: float, tiny: bool) -> dict[str, Any]:
@@ -215,8 +215,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.part:
         part = Part(*json.loads(options.part))
-        found = measure(part, seconds=options.seconds, tiny=options.tiny)
-        print(json.dumps(found))
+        if part.way == "score":
+            print(json.dumps(scored(part, tiny=options.tiny)))
+        else:
+            print(json.dumps(measure(part, seconds=options.seconds, tiny=options.tiny)))
         return
     begun, found, left_out = time.perf_counter(), {}, []
     best = next(iter(SETTINGS))

@@ -29,28 +29,12 @@ def work(directory: Path) -> None:
 
     jax.config.update("jax_compilation_cache_dir", str(WORK / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    from stitchrl.experience import Experience
-    from stitchrl.fit import fit
-    from stitchrl.normalizer import Normalizer
-    from stitchrl.plan import Plan, members
-    from stitchrl.probing import make_probe
-    from stitchrl.splits import split
-    from stitchrl.testing import small_log
+    import small_run
 
-    parts = split(small_log("discrete"), seed=0)
-    normalizer = Normalizer.fit(parts.train)
     small = {"hidden": [[16, 16]], "batch_size": [32]}
-    plan = Plan(
-        log="small", algorithms={"bc": small, "iql": small}, updates=UPDATES, chunk=CHUNK
-    )
-    fit(
-        members(plan.resolved(parts.train.spec), parts.train.spec),
-        Experience.of(parts.train, normalizer),
-        make_probe(parts.selection, normalizer, seed=0),
-        updates=UPDATES,
-        chunk=CHUNK,
-        directory=directory,
-        seconds_between_saves=0.0,
+    grids = {"bc": small, "iql": small}
+    small_run.train(
+        directory, grids, updates=UPDATES, chunk=CHUNK, seconds_between_saves=0.0
     )
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/sweep.py [--updates 2000]
 
-One command of ours, `stitchrl train` on a Parquet log, until all 32 are trained and saved,
-against 2 of 32 processes of d3rlpy that train on the same log, times 16. Both are timed
-from the shell, start-up included. Writes results/sweep.json; benchmarks/README.md explains.
+One command of ours, `stitchrl train --no-ranking` on a Parquet log, against 2 of 32
+processes of d3rlpy that train on the same log, times 16. All are timed from the shell to
+their end, start-up included. Writes results/sweep.json; benchmarks/README.md explains.
 """
 
 import argparse
@@ -44,29 +44,16 @@ learner.save_model(sys.argv[5])
 """
 
 
-def timed(command: list[object], folder: Path, *, until: str | None = None) -> float:
-    """Seconds of a command, or until it says `until`; then it is stopped."""
+def timed(command: list[object], folder: Path) -> float:
+    """Seconds of a command, from the shell to its end."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(folder)}
     environment.pop("XLA_FLAGS", None)
-    start, said = time.perf_counter(), []
-    process = subprocess.Popen(
-        [*map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        cwd=folder,
+    start = time.perf_counter()
+    ended = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, env=environment, cwd=folder
     )
-    assert process.stdout is not None
-    for line in process.stdout:
-        said.append(line)
-        if until is not None and until in line:
-            seconds = time.perf_counter() - start
-            process.kill()
-            process.wait()
-            return seconds
-    if process.wait() or until is not None:
-        raise SystemExit(f"{command} failed:\n{''.join(said)}")
+    if ended.returncode:
+        raise SystemExit(f"{command} failed:\n{ended.stdout}{ended.stderr}")
     return time.perf_counter() - start
 
 
@@ -80,17 +67,17 @@ def main() -> None:
         write_mapping(folder / "map.toml")
         (folder / "peer.py").write_text(PEER)
         words = ["-m", "stitchrl", "train", "log.parquet", "--mapping", "map.toml"]
+        words += ["--out", "run", "--no-ranking"]
         words += ["--algorithms", "iql", "--seeds", 1, "--updates", options.updates]
         words += ["-o", f"iql.expectile={','.join(map(str, EXPECTILES))}"]
         words += ["-o", f"iql.inverse_temperature={','.join(map(str, TEMPERATURES))}"]
-        peers, ours = [], []
+        peers = []
         for number in range(MEASURED):
             peer = [folder / "peer.py", "log.parquet", options.updates]
             peer += [EXPECTILES[number], TEMPERATURES[number], f"model{number}.pt"]
             peers.append(timed([sys.executable, *peer], folder))
             print(f"one run of d3rlpy {peers[-1]:8.1f} s", flush=True)
-        trained = timed([sys.executable, *words, "--out", "run"], folder, until="100%")
-        ours.append(trained)
+        trained = timed([sys.executable, *words], folder)
         print(f"{RUNS} of ours       {trained:8.1f} s", flush=True)
     all_peers = [RUNS * seconds for seconds in peers]
     expected = sum(all_peers) / len(all_peers)

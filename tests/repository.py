@@ -1,8 +1,10 @@
 """The files of this repository, for the tests that read them."""
 
 import ast
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "stitchrl"
@@ -27,6 +29,16 @@ def module_name(path: Path) -> str:
 def part(module: str) -> str:
     """`ope` of `stitchrl.ope.base`: what layers are made of."""
     return module.split(".")[1] if "." in module else ""
+
+
+def bench(name: str) -> ModuleType:
+    """A program of `benchmarks`, which is no package."""
+    place = ROOT / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", place)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 MODULES = {module_name(path): path for path in SOURCES}

@@ -1,13 +1,13 @@
 """Members trained on a Ray cluster of two nodes, one of which dies."""
 
 import builtins
-import importlib.util
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from repository import bench
 
 from stitchrl import cluster, devices
 from stitchrl.cluster import ClusterError, divided, fit_on_cluster
@@ -20,15 +20,9 @@ from stitchrl.probing import make_probe
 from stitchrl.splits import split
 from stitchrl.testing import small_log
 
-BENCH = Path(__file__).parents[1] / "benchmarks" / "cluster.py"
-
 
 def test_a_killed_node_loses_nothing_and_changes_nothing():
-    spec = importlib.util.spec_from_file_location("cluster_bench", BENCH)
-    assert spec is not None and spec.loader is not None
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
-    (outcome,) = bench.prove(1, ["bc"])  # Which compiles in no time.
+    (outcome,) = bench("cluster").prove(1, ["bc"])  # Which compiles in no time.
     assert outcome.is_equal
     assert outcome.lost == 0 and outcome.kept >= 1
     assert outcome.left >= 4  # It was killed in the middle of the work.

@@ -1,12 +1,12 @@
 """Training that is killed, resumed or stopped by bad numbers."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from repository import bench
 
 from stitchrl.experience import Experience
 from stitchrl.fit import Progress, fit
@@ -16,7 +16,6 @@ from stitchrl.probing import make_probe
 from stitchrl.splits import split
 from stitchrl.testing import small_log
 
-ROOT = Path(__file__).parents[1]
 SMALL = {"hidden": [[16, 16]], "batch_size": [32]}
 
 
@@ -45,14 +44,8 @@ def train(
 
 
 def test_killed_runs_end_like_an_uninterrupted_one():
-    spec = importlib.util.spec_from_file_location(
-        "resume", ROOT / "benchmarks" / "resume.py"
-    )
-    assert spec is not None and spec.loader is not None
-    resume = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(resume)
-    outcome = resume.prove(2)
-    assert [equal for equal, _ in outcome] == [True] * 2
+    outcome = bench("resume").prove(3)
+    assert [equal for equal, _ in outcome] == [True] * 3
     assert sum(kills for _, kills in outcome) >= 1
 
 

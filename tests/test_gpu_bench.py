@@ -1,13 +1,12 @@
 """The script for accelerators runs, at the smallest size and on the CPU."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from repository import ROOT, bench
 
 
 def test_every_kind_of_part_runs(tmp_path: Path):
@@ -31,11 +30,7 @@ def test_every_kind_of_part_runs(tmp_path: Path):
 
 
 def test_xla_knows_every_setting():
-    place = ROOT / "benchmarks" / "gpu.py"
-    spec = importlib.util.spec_from_file_location("gpu", place)
-    assert spec is not None and spec.loader is not None
-    gpu = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(gpu)
+    gpu = bench("gpu")
     flags = " ".join(gpu.SETTINGS.values())
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", "import jax; jax.devices()"]

@@ -1,18 +1,12 @@
 """The committed figures of our own scores show the committed scores."""
 
-import importlib.util
 import json
 
 import numpy as np
 import pytest
-from repository import ROOT
+import repository
 
-SPEC = importlib.util.spec_from_file_location(
-    "scores_figures", ROOT / "benchmarks" / "scores_figures.py"
-)
-assert SPEC is not None and SPEC.loader is not None
-bench = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(bench)
+bench = repository.bench("scores_figures")
 
 
 def test_figures_are_up_to_date():

@@ -1,15 +1,8 @@
 """The committed figure and table of speed show what was measured."""
 
-import importlib.util
+import repository
 
-from repository import ROOT
-
-SPEC = importlib.util.spec_from_file_location(
-    "figures_speed", ROOT / "benchmarks" / "figures_speed.py"
-)
-assert SPEC is not None and SPEC.loader is not None
-bench = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(bench)
+bench = repository.bench("figures_speed")
 REMEDY = "run `python benchmarks/figures_speed.py`, and look at it."
 
 

@@ -136,12 +136,12 @@ def save_checkpoint(
     path = Path(path)
     facts = {"step": step, "chunk": chunk, "devices": devices.describe(), **(header or {})}
     files = {WEIGHTS: tree_to_bytes(tree), HEADER: artifacts.json_to_bytes(facts)}
-    artifacts.save_directory(path / f"{step:012d}", files)
+    artifacts.save_directory(checkpoint_at(path, step), files)
     steps = saved_steps(path)
     # Those past this step are of a future that was given up by resuming before it.
     kept = [other for other in steps if other <= step][-KEPT:]
     for other in set(steps) - set(kept):
-        artifacts.remove_directory(path / f"{other:012d}")
+        artifacts.remove_directory(checkpoint_at(path, other))
 
 
 def load_checkpoint(path: str | Path, like: Any, *, until: int | None = None) -> Checkpoint:
@@ -154,7 +154,7 @@ def load_checkpoint(path: str | Path, like: Any, *, until: int | None = None) ->
     problems: list[str] = []
     steps = [step for step in saved_steps(path) if until is None or step <= until]
     for step in reversed(steps):
-        place = path / f"{step:012d}"
+        place = checkpoint_at(path, step)
         try:
             files = artifacts.load_directory(place)
         except ArtifactError as error:
@@ -173,6 +173,11 @@ def load_checkpoint(path: str | Path, like: Any, *, until: int | None = None) ->
         f"There is no whole checkpoint in '{path}'. {' '.join(problems)} Start the run "
         "anew."
     )
+
+
+def checkpoint_at(path: str | Path, step: int) -> Path:
+    """Where `path` has the checkpoint of this step, if it has."""
+    return Path(path) / f"{step:012d}"
 
 
 def saved_steps(path: str | Path) -> list[int]:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from stitchrl import devices
-from stitchrl.checkpoint import saved_steps
-from stitchrl.cluster_task import CHECKPOINT, save_members, shipped, train_members
+from stitchrl.cluster_task import save_members, shipped, train_members
 from stitchrl.experience import Experience, is_elsewhere
 from stitchrl.fit import Fitted, Progress, fit
+from stitchrl.member_files import MemberFiles
 from stitchrl.plan import MemberPlan
 from stitchrl.population import by_program
 from stitchrl.probing import Probe
@@ -58,7 +58,11 @@ def fit_on_cluster(
             "These columns are stored or mapped from files of this machine, which those of "
             "a cluster do not have. Train without the cluster, or read the log into memory."
         )
-    waiting = [plan for plan in plans if not _is_finished(plan, directory, updates)]
+    waiting = [
+        plan
+        for plan in plans
+        if not MemberFiles.of(directory, plan.number).is_finished(updates)
+    ]
     if waiting:
         cluster = _Cluster(address)
         try:
@@ -78,11 +82,6 @@ def fit_on_cluster(
         plans, experience, probe, updates=updates, chunk=chunk, directory=directory,
         report=report, say=say,
     )  # fmt: skip
-
-
-def _is_finished(plan: MemberPlan, directory: Path, updates: int) -> bool:
-    steps = saved_steps(directory / f"{plan.number:03d}" / CHECKPOINT)
-    return bool(steps) and steps[-1] >= updates
 
 
 def divided(plans: Sequence[MemberPlan], slots: int, least: int) -> list[list[MemberPlan]]:

@@ -11,14 +11,13 @@ import jax
 import numpy as np
 
 from stitchrl import artifacts, devices
-from stitchrl.checkpoint import saved_steps
+from stitchrl.checkpoint import checkpoint_at, saved_steps
 from stitchrl.experience import Experience
 from stitchrl.fit import Progress, fit
 from stitchrl.kept_programs import keep_programs
+from stitchrl.member_files import MemberFiles
 from stitchrl.plan import MemberPlan
 from stitchrl.probing import Probe
-
-CHECKPOINT, METRICS = "checkpoint", "metrics.jsonl"  # As `fit` names them.
 
 
 class Shipped(NamedTuple):
@@ -73,10 +72,9 @@ def train_members(
             f"{different} Install the same everywhere."
         )
     keep_programs()
-    devices.prepare(precision=precision)
-    if not devices.is_divided():
-        # Of several devices each has one thread; a single one would take the whole machine.
-        devices.prepare(threads=1 if cpus == 1 else None, host_devices=cpus)
+    # Of several devices each has one thread; a single one would take the whole machine.
+    divide = {"threads": 1 if cpus == 1 else None, "host_devices": cpus}
+    devices.prepare(precision=precision, **({} if devices.is_divided() else divide))
     begun, host = time.monotonic(), os.uname().nodename
     say(f"{len(plans)} of {plans[0].name} begin on '{host}'")
     experience, probe = unpacked(log)
@@ -85,7 +83,7 @@ def train_members(
             plans, experience, probe, updates=updates, chunk=chunk, directory=Path(name),
             report=report, seconds_between_saves=float("inf"),
         )  # fmt: skip
-        trained = [_read(Path(name) / f"{plan.number:03d}") for plan in plans]
+        trained = [_read(MemberFiles.of(Path(name), plan.number)) for plan in plans]
     say(
         f"{len(plans)} of {plans[0].name} came back from '{host}' after "
         f"{time.monotonic() - begun:.0f} s"
@@ -93,10 +91,10 @@ def train_members(
     return trained
 
 
-def _read(place: Path) -> Trained:
-    (step,) = saved_steps(place / CHECKPOINT)
-    files = artifacts.load_directory(place / CHECKPOINT / f"{step:012d}")
-    return Trained(step, files, (place / METRICS).read_bytes())
+def _read(place: MemberFiles) -> Trained:
+    (step,) = saved_steps(place.checkpoints)
+    files = artifacts.load_directory(checkpoint_at(place.checkpoints, step))
+    return Trained(step, files, place.metrics.read_bytes())
 
 
 def save_members(
@@ -104,6 +102,6 @@ def save_members(
 ) -> None:
     """As `fit` leaves them; metrics first, since a checkpoint says that all is there."""
     for plan, one in zip(plans, trained):
-        place = directory / f"{plan.number:03d}"
-        artifacts.save_file(place / METRICS, one.metrics)
-        artifacts.save_directory(place / CHECKPOINT / f"{one.step:012d}", one.checkpoint)
+        place = MemberFiles.of(directory, plan.number)
+        artifacts.save_file(place.metrics, one.metrics)
+        artifacts.save_directory(checkpoint_at(place.checkpoints, one.step), one.checkpoint)

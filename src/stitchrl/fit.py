@@ -14,6 +14,7 @@ import numpy as np
 from stitchrl.checkpoint import load_checkpoint, save_checkpoint, saved_steps
 from stitchrl.experience import Experience, is_elsewhere
 from stitchrl.guard import find_incident
+from stitchrl.member_files import MemberFiles
 from stitchrl.metrics_log import MetricsLog, read
 from stitchrl.plan import MemberPlan
 from stitchrl.population import (
@@ -98,14 +99,15 @@ def _together(
     plans: Sequence[MemberPlan], directory: Path, updates: int
 ) -> list[list[int]]:
     """Members to train as one population: they share a program, and none is finished."""
-    places = [directory / f"{plan.number:03d}" / "checkpoint" for plan in plans]
-    newest = [max(saved_steps(place), default=0) for place in places]
+    places = [MemberFiles.of(directory, plan.number) for plan in plans]
+    is_finished = [place.is_finished(updates) for place in places]
     groups = by_program([plan.algorithm for plan in plans])
     parts = [
-        [[i for i in group if (newest[i] >= updates) == which] for which in (True, False)]
+        [i for i in group if is_finished[i] == which]
         for group in groups
+        for which in (True, False)
     ]
-    return [part for pair in parts for part in pair if part]
+    return [part for part in parts if part]
 
 
 class _Clock:
@@ -138,7 +140,7 @@ class _Group:
     ):
         self.plans, self.experience = plans, experience
         self.chunk = chunk
-        self.places = [directory / f"{plan.number:03d}" for plan in plans]
+        self.places = [MemberFiles.of(directory, plan.number) for plan in plans]
         self.name = ", ".join(dict.fromkeys(plan.label for plan in plans))
         algorithms = [plan.algorithm for plan in plans]
         keys = [jax.random.key(plan.seed) for plan in plans]
@@ -151,7 +153,7 @@ class _Group:
         self.last_steps = [0] * len(plans)  # Up to which each was trained.
         self.warnings: list[str] = []
         self._go_on_from_checkpoints()
-        self.logs = [MetricsLog(place / "metrics.jsonl") for place in self.places]
+        self.logs = [MetricsLog(place.metrics) for place in self.places]
         for log, last in zip(self.logs, self.last_steps):
             log.truncate_to(last)
             self.warnings += [log.warning] if log.warning else []
@@ -229,7 +231,7 @@ class _Group:
 
     def _records(self, index: int) -> list[dict[str, Any]]:
         """What was logged; were its last line lost, that is measured anew."""
-        records = read(self.places[index] / "metrics.jsonl").records
+        records = read(self.places[index].metrics).records
         last = self.last_steps[index]
         if self.stopped[index] is None and (not records or records[-1]["step"] < last):
             records.append({"step": last, **self._probed()[index]})
@@ -284,7 +286,7 @@ class _Group:
                 "last_step": self.last_steps[index],
             }
             save_checkpoint(
-                place / "checkpoint",
+                place.checkpoints,
                 self._run(self.members, index),
                 step=self.step,
                 chunk=self.chunk,
@@ -293,7 +295,7 @@ class _Group:
 
     def _go_on_from_checkpoints(self) -> None:
         """Put every member where its group was last saved as a whole."""
-        places = [place / "checkpoint" for place in self.places]
+        places = [place.checkpoints for place in self.places]
         if not all(saved_steps(place) for place in places):
             return  # Killed before the first save was complete: begin anew.
         like = [

@@ -46,6 +46,18 @@ def test_training_alone_ranks_and_resuming_judges(log, tmp_path):
     assert lines["This report"] == f"stitchrl resume {out} --json"
 
 
+def test_ranking_can_be_left_for_later(log, tmp_path):
+    words = ["train", log, *SMALL, "--out", tmp_path, "--no-ranking"]
+    plain = call(*words)
+    assert plain.exit_code == 0, plain.output
+    assert "Policies trained, not ranked: 1" in plain.stdout
+    assert "Ranking" not in plain.stderr
+    assert document(call(*words, "--json"))["ranking"] == []
+    ranked = call("resume", tmp_path, "--json")
+    assert ranked.exit_code == 0 and "Ranking policies" in ranked.stderr
+    assert document(ranked)["certification_uses"] == 1
+
+
 def test_another_machine_needs_permission(log, tmp_path):
     out = tmp_path / "run"
     assert call("train", log, *SMALL, "--out", out).exit_code == 0

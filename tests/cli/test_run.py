@@ -206,8 +206,10 @@ def test_a_dry_run_warns_as_validation_does(log, tmp_path):
 def test_a_cluster_that_is_not_there_is_missed_before_anything_is_trained(
     log, tmp_path, verb
 ):
-    words = [verb, log, "--out", tmp_path / "out", "--algorithms", "bc"]
-    said = call(*words, "--cluster", "127.0.0.1:1")
-    assert said.exit_code == 1
-    assert "There is no Ray cluster at '127.0.0.1:1'" in said.stderr
-    assert not [*(tmp_path / "out").glob("members/*/checkpoint")]
+    out = tmp_path / "out"
+    words = [verb, log, "--out", out, "--algorithms", "bc"]
+    for every in (words, ["resume", out]):
+        said = call(*every, "--cluster", "127.0.0.1:1")
+        assert said.exit_code == 1
+        assert "There is no Ray cluster at '127.0.0.1:1'" in said.stderr
+        assert not [*out.glob("members/*/checkpoint")]

@@ -191,6 +191,14 @@ Cluster = Annotated[
         metavar="ADDRESS",
     ),
 ]
+NoRanking = Annotated[
+    bool,
+    typer.Option(
+        "--no-ranking",
+        help="Train and save, nothing else: resuming ranks.",
+        rich_help_panel=RUN,
+    ),
+]
 Force = Annotated[
     bool,
     typer.Option(

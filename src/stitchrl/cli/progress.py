@@ -18,6 +18,7 @@ SECONDS_BETWEEN_LINES = 5.0
 PHASES = {
     "validate": "Checking the log",
     "train": "Training",
+    "rank": "Ranking policies on the selection split",
     "evaluate": "Judging on the certification split",
     "truth": "Solving for exact values",
     "report": "Writing the report",

@@ -38,6 +38,7 @@ def train(
     threads: options.Threads = None,
     precision: options.Precision = None,
     cluster: options.Cluster = None,
+    no_ranking: options.NoRanking = False,
     force: options.Force = False,
     strict: options.Strict = False,
     as_json: AsJson = False,
@@ -83,6 +84,7 @@ def train(
             tell=tell,
             commands=[("The training", ctx.meta[LINE])],
             cluster=cluster,
+            ranked=not no_ranking,
         )
     _show(trained, out, as_json=as_json)
 
@@ -106,6 +108,7 @@ def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
                 "members": list(candidate.members),
             }
             for candidate in trained.candidates
+            if candidate.name in trained.ranking
         ]
         numbered = {f"{number:03d}": reason for number, reason in stopped.items()}
         ailments = {
@@ -120,14 +123,17 @@ def _show(trained: "Trained", out: Path, *, as_json: bool) -> None:
         said = {"directory": str(out), "ranking": ranking, "stopped": numbered}
         print_json(said | {"ailments": ailments, "set_aside": trained.set_aside})
         return
-    table = Table(box=box.SIMPLE_HEAD, title="Fitted value on the selection split")
-    table.add_column("Policy")
-    table.add_column("Kind")
-    table.add_column("Value", justify="right")
-    for candidate in trained.candidates:
-        value = f"{trained.ranking[candidate.name]:.4g}"
-        table.add_row(candidate.name, candidate.kind, value)
-    results().print(table)
+    if trained.ranking:
+        table = Table(box=box.SIMPLE_HEAD, title="Fitted value on the selection split")
+        table.add_column("Policy")
+        table.add_column("Kind")
+        table.add_column("Value", justify="right")
+        for candidate in trained.candidates:
+            value = f"{trained.ranking[candidate.name]:.4g}"
+            table.add_row(candidate.name, candidate.kind, value)
+        results().print(table)
+    else:
+        results().print(f"Policies trained, not ranked: {len(trained.candidates)}")
     for line in trained.aside:
         remark(line)
     for number, reason in stopped.items():

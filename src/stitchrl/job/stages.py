@@ -37,8 +37,9 @@ def train_job(
     tell: Tell = lambda message: None,
     commands: Commands = (),
     cluster: str | None = None,
+    ranked: bool = True,
 ) -> Trained:
-    """Train and rank, and leave the certification split alone.
+    """Train and rank (unless not `ranked`), and leave the certification split alone.
 
     `resume_job`, or `run_job` with the same plan, then goes on with the verdict. Raises as
     `run_job` does.
@@ -55,6 +56,7 @@ def train_job(
             directory=directory / "members",
             tell=tell,
             cluster=cluster,
+            ranked=ranked,
         )
 
 

@@ -34,7 +34,7 @@ class Trained(NamedTuple):
     splits: Splits
     fitted: list[Fitted]
     candidates: list[Candidate]  # Best of the seeds of each, best first; controls too.
-    ranking: dict[str, float]  # Their values on the selection split.
+    ranking: dict[str, float]  # Their values on the selection split; {}: not ranked.
     ranked_on: Ranking  # Where these come from.
     set_aside: int  # Policies that weights ranked too low for FQE (`plan.keep`).
 
@@ -72,10 +72,12 @@ def train_all(
     directory: Path,
     tell: Tell,
     cluster: str | None = None,
+    ranked: bool = True,
 ) -> Trained:
     """Train every member of the plan and rank their policies on the selection split.
 
-    With `cluster`, members are trained on the Ray cluster at this address.
+    With `cluster`, members are trained on the Ray cluster at this address. Not `ranked`,
+    every policy is a candidate, in the order of the plan.
     """
     normalizer = normalizer_of(plan, splits.train)
     reward = RewardTransform.named(plan.reward, splits.train)
@@ -106,23 +108,36 @@ def train_all(
     ranking = Ranking(
         splits.selection, discount=discount, updates=plan.fqe_updates, seed=plan.seed
     )
+    trained = Trained(
+        splits=splits,
+        fitted=fitted,
+        candidates=every,
+        ranking={},
+        ranked_on=ranking,
+        set_aside=0,
+        diagnoses=diagnoses_of(fitted, splits.train, reward),
+    )
+    if not ranked:
+        return trained
+    tell("rank")
     kept = _kept(every, ranking, plan.keep)
+    ordered = _ordered(kept, ranking)
+    return trained._replace(
+        candidates=[candidate for _, candidate in ordered],
+        ranking={candidate.name: value for value, candidate in ordered},
+        set_aside=len(every) - len(kept),
+    )
+
+
+def _ordered(kept: list[Candidate], ranking: Ranking) -> list[tuple[float, Candidate]]:
+    """Values and candidates, the best first, of each name one: the best of its seeds."""
     values = ranking.values([Request(candidate) for candidate in kept])
     best: dict[str, tuple[float, Candidate]] = {}
     for value, candidate in zip(values, kept):
         known = best.get(candidate.name)
         if known is None or value > known[0]:
             best[candidate.name] = (value, candidate)
-    ordered = sorted(best.values(), key=lambda pair: -pair[0])
-    return Trained(
-        splits=splits,
-        fitted=fitted,
-        candidates=[candidate for _, candidate in ordered],
-        ranking={candidate.name: value for value, candidate in ordered},
-        ranked_on=ranking,
-        set_aside=len(every) - len(kept),
-        diagnoses=diagnoses_of(fitted, splits.train, reward),
-    )
+    return sorted(best.values(), key=lambda pair: -pair[0])
 
 
 def said_aside(count: int) -> list[str]:
