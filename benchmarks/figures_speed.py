@@ -73,8 +73,7 @@ def limit(algorithm: str) -> float | None:
     operations = rows().get(f"{algorithm}_gflop_per_update")
     if operations is None:
         return None
-    fastest = rows().get(f"{algorithm}_limit", rows()["sgemm"])
-    return fastest["value"] / operations["value"]
+    return rows()["sgemm"]["high"] / operations["value"]
 
 
 def rounded(value: float) -> str:

@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 
 import speed_figures
 from record import save
-from speed_task import ALGORITHMS, FLOP, MEMBERS, MORE_MEMBERS, ROUNDS
+from speed_task import ALGORITHMS, MEMBERS, MORE_MEMBERS, ROUNDS
 
 from stitchrl import artifacts, devices
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 KEPT = ROOT / ".bench" / "speed"
-WINDOWS = 4  # Of each part, in each round.
+WINDOWS = 12  # Of each part, in each round.
 # Of the seconds that IQL takes.
 SHARE = dict.fromkeys(ALGORITHMS, 0.5) | {"iql": 1.0, "cql": 1.0}
 QUIET = 0.1  # Share of the CPUs that may be busy with something else.
@@ -71,15 +71,6 @@ def sgemm_parts() -> list[Part]:
     ]
 
 
-def limit_parts(algorithm: str, when: str) -> list[Part]:
-    """What the machine can do just `when`: on one shared with others that drifts."""
-    return [
-        part._replace(name=f"limit_{algorithm}_{when}_{part.name.removeprefix('sgemm_')}")
-        for part in sgemm_parts()
-        if part.name.endswith("_cores") and "xla" not in part.name
-    ]
-
-
 def training_part(program: str, algorithm: str, share: float, *more: object) -> Part:
     """Ours or the peer's: the default number of threads, nothing set from outside."""
     words = [algorithm, *map(str, more)]
@@ -91,12 +82,8 @@ def all_parts() -> list[Part]:
     """In the order of a round."""
     parts = sgemm_parts()
     for algorithm in ALGORITHMS:
-        population = training_part(
-            "stitchrl", algorithm, SHARE[algorithm], "--population", MEMBERS
-        )
-        before, after = (limit_parts(algorithm, when) for when in ("before", "after"))
-        parts += [*before, population, *after] if algorithm in FLOP else [population]
         parts += [
+            training_part("stitchrl", algorithm, SHARE[algorithm], "--population", MEMBERS),
             training_part("d3rlpy", algorithm, SHARE[algorithm]),
             training_part("stitchrl", algorithm, SHARE[algorithm]),
             training_part("torch", algorithm, SHARE[algorithm]),

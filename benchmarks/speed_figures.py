@@ -2,6 +2,7 @@
 
 A rate is the median of all windows, with the slowest and the fastest. A ratio is taken in
 each round, of the medians of that round; then the median of the rounds, with the extremes.
+A share of the limit is of the fastest windows of both, which nobody else disturbed.
 """
 
 from statistics import median
@@ -29,11 +30,12 @@ def rows_of(results: Results) -> list[dict[str, Any]]:
             spread(f"{name}_population_over_single", over(population, single), "ratio"),
         ]
         if name in FLOP:
-            used = [FLOP[name]() / 1e9 * rate for rate in population]  # GFLOP/s
-            near = limit_near(results, name)
-            figures.append(spread(f"{name}_limit", near, "GFLOP/s"))
-            share = over(used, near)
-            figures.append(spread(f"{name}_population_share_of_sgemm", share, "share"))
+            most = max(limit) * 1e9 / FLOP[name]()  # Updates/s.
+            shares = [one / most for one in windows(results, population_of(name))]
+            figures.append(
+                row(f"{name}_population_share_of_sgemm", max(shares), unit="share",
+                    n=len(shares), low=min(shares), high=max(shares))
+            )  # fmt: skip
     more = over(
         rates(results, population_of("iql", MORE_MEMBERS)), rates(results, "iql_d3rlpy")
     )
@@ -49,13 +51,10 @@ def rows_of(results: Results) -> list[dict[str, Any]]:
             row(f"{name}_gflop_per_update", gflop, unit="GFLOP", n=1, low=gflop, high=gflop)
         )
     for part, rounds in results.items():
-        if part.startswith("limit"):
-            continue
         if part.startswith("sgemm"):
             figures.append(spread(part, [each["best"] for each in rounds], "GFLOP/s"))
         else:
-            windows = [rate for each in rounds for rate in each["rates"]]
-            figures.append(spread(f"{part}_rate", windows, "updates/s"))
+            figures.append(spread(f"{part}_rate", windows(results, part), "updates/s"))
             peak = [each["peak_bytes"] / 2**20 for each in rounds]
             figures.append(spread(f"{part}_peak_memory", peak, "MiB"))
             if part.endswith("stitchrl"):
@@ -83,6 +82,11 @@ def rates(results: Results, part: str) -> list[float]:
     return [median(each["rates"]) for each in results[part]]
 
 
+def windows(results: Results, part: str) -> list[float]:
+    """Updates per second of all windows of all rounds."""
+    return [rate for each in results[part] for rate in each["rates"]]
+
+
 def over(values: list[float], others: list[float]) -> list[float]:
     return [value / other for value, other in zip(values, others)]
 
@@ -95,13 +99,6 @@ def sgemm_limit(results: Results, end: str = "") -> list[float]:
         if part.startswith("sgemm_") and part.endswith(end)
     ]
     return [max(rounds[number]["best"] for rounds in found) for number in range(ROUNDS)]
-
-
-def limit_near(results: Results, name: str) -> list[float]:
-    """GFLOP/s of each round, just before and after the population of this algorithm."""
-    near = [rounds for part, rounds in results.items() if part.startswith(f"limit_{name}_")]
-    near.append(results["sgemm_xla_cores"])
-    return [max(rounds[number]["best"] for rounds in near) for number in range(ROUNDS)]
 
 
 def fastest_sgemm(results: Results) -> str:

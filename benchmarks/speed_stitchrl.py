@@ -27,7 +27,7 @@ ALGORITHMS = {
     "discrete_cql": DiscreteCQL,
 }
 # Updates in one program.
-CHUNK = {"iql": 100, "bc": 500, "td3_bc": 100, "cql": 6, "rebrac": 100, "discrete_cql": 500}
+CHUNK = {"iql": 50, "bc": 250, "td3_bc": 50, "cql": 4, "rebrac": 50, "discrete_cql": 100}
 MORE = {"cql": {"action_samples": task.ACTION_SAMPLES}}
 
 
