@@ -29,7 +29,7 @@ from stitchrl import artifacts, devices
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 KEPT = ROOT / ".bench" / "speed"
-WINDOWS = 12  # Of each part, in each round.
+WINDOWS = 6  # Of each part, in each round.
 # Of the seconds that IQL takes.
 SHARE = dict.fromkeys(ALGORITHMS, 0.5) | {"iql": 1.0, "cql": 1.0}
 QUIET = 0.1  # Share of the CPUs that may be busy with something else.

@@ -26,8 +26,15 @@ ALGORITHMS = {
     "rebrac": ReBRAC,
     "discrete_cql": DiscreteCQL,
 }
-# Updates in one program.
-CHUNK = {"iql": 50, "bc": 250, "td3_bc": 50, "cql": 4, "rebrac": 50, "discrete_cql": 100}
+# Updates in one program: about a second of one run, two of a population.
+CHUNK = {
+    "iql": 200,
+    "bc": 1000,
+    "td3_bc": 200,
+    "cql": 14,
+    "rebrac": 200,
+    "discrete_cql": 400,
+}
 MORE = {"cql": {"action_samples": task.ACTION_SAMPLES}}
 
 

@@ -21,7 +21,7 @@ from stitchrl.policies import SquashedGaussian
 from stitchrl.spaces import Continuous, Spec
 from stitchrl.tree import hyperparameters
 
-ROWS_TOGETHER = 1024  # Samples whose Q is pushed down in one block: they fit a cache.
+ROWS_TOGETHER = 512  # Samples whose Q is pushed down in one block: they fit a cache.
 
 
 class CQLState(NamedTuple):
