@@ -35,6 +35,7 @@ SETTINGS = {  # Of XLA. The first is what it does by itself.
 }
 POPULATIONS = (1, 8, 32, 128, 256, 1024)
 WINDOWS = 3
+MORE = 35.0  # Seconds that the last part may take beyond the limit.
 SEEDS = 32  # Of which the scores are compared that a precision leads to.
 UNROLLED = 8  # Updates in one program, written out, as in JAX-CORL.
 
@@ -188,7 +189,9 @@ def measure(part: Part, *, seconds: float, tiny: bool) -> dict[str, Any]:
     return task.measured(go, seconds=seconds, windows=WINDOWS) | facts()
 
 
-def run(part: Part, setting: str, *, seconds: float, tiny: bool) -> dict[str, Any]:
+def run(
+    part: Part, setting: str, *, seconds: float, timeout: float, tiny: bool
+) -> dict[str, Any]:
     """The part in a process of its own. A setting that XLA refuses is an answer, too."""
     environment = {
         **os.environ,
@@ -197,9 +200,16 @@ def run(part: Part, setting: str, *, seconds: float, tiny: bool) -> dict[str, An
     }
     command = [sys.executable, __file__, "--part", json.dumps(part), "--seconds", seconds]
     command += ["--tiny"] if tiny else []
-    ended = subprocess.run(
-        [*map(str, command)], env=environment, capture_output=True, text=True
-    )
+    try:
+        ended = subprocess.run(
+            [*map(str, command)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not over after {timeout:.0f} s"}
     if ended.returncode:
         return {"failed": ended.stderr[-500:]}
     return json.loads(ended.stdout.splitlines()[-1])
@@ -224,10 +234,11 @@ def main() -> None:
     best = next(iter(SETTINGS))
     ask = partial(run, seconds=0.05 if options.tiny else options.seconds, tiny=options.tiny)
     for part in all_parts(options.tiny):
-        if time.perf_counter() - begun > options.limit:
+        left = options.limit - (time.perf_counter() - begun)
+        if left < 0:
             left_out.append(part.name)
             continue
-        one = found[part.name] = ask(part, part.setting or best)
+        one = found[part.name] = ask(part, part.setting or best, timeout=left + MORE)
         if "failed" in one:
             print(f"{part.name:32s} failed: {one['failed'].strip()[-200:]}", flush=True)
             continue

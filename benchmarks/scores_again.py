@@ -5,15 +5,16 @@
 The cells in results/scores are from before; this trains each of SUBSET once more, with a
 seed that they do not have, and looks whether its last score lies in the 95 % prediction
 interval that theirs give for one more: mean ± t(n - 1) s √(1 + 1/n). Of many cells one in
-twenty may lie outside. Each cell is kept in .bench/scores-again, so that an interrupted
-bench goes on; --fresh forgets them. Writes results/scores_again.json.
+twenty may lie outside. Each cell is kept in .bench/scores-again under a digest of the code,
+so that an interrupted bench goes on. Writes results/scores_again.json.
 """
 
-import argparse
+import hashlib
 import json
-import shutil
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,9 +23,11 @@ import scores_task as task
 from record import row, save
 from scores import CELLS, HERE, one_thread, threads_on_cpus
 
+from stitchrl import devices
+
 KEPT = HERE.parent / ".bench" / "scores-again"
 SUBSET = {
-    "pointmaze-medium": "rebrac xql iql bc",
+    "pointmaze-medium": "rebrac cql xql iql bc",
     "hopper-replay-zoo-v0": "awr bc",
     "hopper-expert-zoo-v0": "iql td3_bc awr bc",
     "hopper-medium-zoo-v0": "filtered_bc rvs",
@@ -53,12 +56,20 @@ def cells() -> list[Cell]:
     return found
 
 
-def train(cell: Cell) -> float:
+def place() -> Path:
+    """Where cells of this code and these versions are kept."""
+    digest = hashlib.sha256(json.dumps(devices.versions()).encode())
+    for path in sorted([*HERE.glob("scores_*.py"), *(HERE.parent / "src").rglob("*.py")]):
+        digest.update(path.read_bytes())
+    return KEPT / digest.hexdigest()[:12]
+
+
+def train(cell: Cell, folder: Path) -> float:
     """The last score of the new seed."""
-    path = KEPT / f"{cell.log.name},{cell.name},{cell.seed}.json"
+    path = folder / f"{cell.log.name},{cell.name},{cell.seed}.json"
     if not path.is_file():
         script = [sys.executable, str(HERE / "scores_worker.py"), cell.log.name, cell.name]
-        subprocess.run([*script, str(KEPT), str(cell.seed)], env=one_thread(), check=True)
+        subprocess.run([*script, str(folder), str(cell.seed)], env=one_thread(), check=True)
     score = json.loads(path.read_text())["scores"][-1]
     low, high = predicted(cell.before)
     print(f"{cell.log.name} {cell.name}: {score:.1f} ({low:.1f} to {high:.1f})", flush=True)
@@ -74,16 +85,12 @@ def predicted(before: np.ndarray) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fresh", action="store_true", help="train everything again")
-    if parser.parse_args().fresh:
-        shutil.rmtree(KEPT, ignore_errors=True)
-    KEPT.mkdir(parents=True, exist_ok=True)
-    todo = cells()
+    todo, folder = cells(), place()
+    folder.mkdir(parents=True, exist_ok=True)
     for name in dict.fromkeys(cell.log.name for cell in todo):
         task.load(next(log for log in task.LOGS if log.name == name))  # Made once.
     with threads_on_cpus() as pool:
-        scores = [*pool.map(train, todo)]
+        scores = [*pool.map(partial(train, folder=folder), todo)]
     rows, inside, differences = [], 0, []
     for cell, score in zip(todo, scores):
         low, high = predicted(cell.before)

@@ -122,6 +122,14 @@ def busy_share(seconds: float = 0.5) -> float:
     return 1 - (idle_after - idle) / max(1, total_after - total)
 
 
+def quiet_share(seconds: float = 60.0) -> float:
+    """The same, once it is small; after so many seconds, as it is."""
+    until = time.perf_counter() + seconds
+    while (busy := busy_share()) > QUIET and time.perf_counter() < until:
+        pass
+    return busy
+
+
 def cpu_facts() -> dict[str, str]:
     """What Linux says of the first CPU; nothing elsewhere."""
     place = Path("/proc/cpuinfo")
@@ -168,7 +176,7 @@ def measure(parts: list[Part], *, seconds: float, expected: str, fresh: bool) ->
             place = KEPT / f"{number}-{part.name}.json"
             if not fresh and kept(place, expected):
                 continue
-            busy, start = busy_share(), time.perf_counter()
+            busy, start = quiet_share(), time.perf_counter()
             result = run(part, seconds) | {"busy": busy, "settings": expected}
             artifacts.save_json(place, result)
             best = max(result["rates"])

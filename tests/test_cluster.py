@@ -10,8 +10,9 @@ import pytest
 from repository import bench
 
 from stitchrl import cluster, devices
+from stitchrl.checkpoint import saved_steps
 from stitchrl.cluster import ClusterError, divided, fit_on_cluster
-from stitchrl.cluster_task import shipped, train_members, unpacked
+from stitchrl.cluster_task import Trained, shipped, train_members, unpacked
 from stitchrl.experience import Experience
 from stitchrl.fit import Progress
 from stitchrl.normalizer import Normalizer
@@ -25,7 +26,7 @@ def test_a_killed_node_loses_nothing_and_changes_nothing():
     (outcome,) = bench("cluster").prove(1, ["bc"])  # Which compiles in no time.
     assert outcome.is_equal
     assert outcome.lost == 0 and outcome.kept >= 1
-    assert outcome.left >= 4  # It was killed in the middle of the work.
+    assert outcome.left >= 4 and outcome.rerun >= 1  # Killed in the middle of the work.
 
 
 def arguments(directory: Path, **grids) -> dict:
@@ -127,7 +128,7 @@ class FakeRay:
         (({"CPU": 2.0}, {"CPU": 2.0}), (2, 0, 2)),
         (({"CPU": 8.0}, {"CPU": 3.0}, {"memory": 1.0}), (3, 0, 3)),
         (({"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}), (4, 1, 4)),
-        (({"GPU": 1.0},), (1, 1, 1)),
+        (({"GPU": 1.0},), (0, 1, 1)),  # Ray tells no CPUs where there are none.
     ],
 )
 def test_a_task_takes_a_whole_machine_or_one_gpu(nodes, share):
@@ -186,6 +187,7 @@ class FailingRay(FakeRay):
     def __init__(self):
         super().__init__({"CPU": 1.0}, {"CPU": 1.0})
         self.canceled: list[int] = []
+        self.over: dict[int, list[Trained]] = {}  # What tasks that went well send back.
         self.is_connected = True
 
     def get_runtime_context(self):
@@ -204,7 +206,9 @@ class FailingRay(FakeRay):
     def wait(self, references, timeout):
         return references[:1], references[1:]
 
-    def get(self, reference):
+    def get(self, reference, timeout=None):
+        if reference in self.over:
+            return self.over[reference]
         raise TaskError
 
     def cancel(self, reference, force):
@@ -224,3 +228,35 @@ def test_a_task_that_fails_ends_the_others_and_says_why(tmp_path, monkeypatch):
         fit_on_cluster(**given, address="auto")
     assert str(tmp_path) in str(said.value)
     assert ray.canceled == [1] and not ray.is_connected
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_is_over_when_another_task_fails_is_kept(tmp_path, monkeypatch):
+    ray = FailingRay()
+    ray.over[1] = [Trained(4, {"weights": b"trained"}, b"{}")]
+    monkeypatch.setattr(cluster, "_connect", lambda address: (ray, True))
+    with pytest.raises(ClusterError, match="no space left"):
+        fit_on_cluster(**arguments(tmp_path, bc={"hidden": [[8]]}), address="auto")
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == "002" and saved_steps(kept / "checkpoint") == [4]
+
+
+def test_it_is_said_that_half_trained_members_begin_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_connect", lambda address: (FailingRay(), True))
+    (tmp_path / "001" / "checkpoint" / "000000000002").mkdir(parents=True)
+    said: list[str] = []
+    given = arguments(tmp_path, bc={"hidden": [[8]]}) | {"say": said.append}
+    with pytest.raises(ClusterError):
+        fit_on_cluster(**given, address="auto")
+    assert "Half trained here, and begun anew on the cluster: 1" in said
+
+
+def test_a_cluster_without_machines_for_a_task_is_given_up(tmp_path, monkeypatch):
+    class Losing(FailingRay):
+        def wait(self, references, timeout):
+            self.resources = ({"memory": 1.0},)
+            return [], references
+
+    monkeypatch.setattr(cluster, "_connect", lambda address: (Losing(), True))
+    with pytest.raises(ClusterError, match="No machine is left .* 1 CPUs and 0 GPUs"):
+        fit_on_cluster(**arguments(tmp_path, bc={"hidden": [[8]]}), address="auto")

@@ -124,6 +124,15 @@ def test_describes_versions_and_names_each_difference():
     ]
 
 
+def test_cpus_have_but_one_precision_recorded_or_not():
+    now = {"platform": "cpu", "precision": "float32"}
+    assert devices.differences({"platform": "cpu"}, now) == []
+    on_gpu = {"platform": "gpu"}
+    assert (
+        "not recorded" in devices.differences(on_gpu, on_gpu | {"precision": "float32"})[0]
+    )
+
+
 def test_a_precision_is_said_to_jax_and_an_unknown_one_refused(
     monkeypatch: pytest.MonkeyPatch, jax_not_started
 ):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from stitchrl import devices
+from stitchrl.checkpoint import saved_steps
 from stitchrl.cluster_task import save_members, shipped, train_members
 from stitchrl.experience import Experience, is_elsewhere
 from stitchrl.fit import Fitted, Progress, fit
@@ -50,7 +51,7 @@ def fit_on_cluster(
     trained is saved to `directory` as soon as it is over, and never trained again; a task
     whose machine is lost begins anew on another one. Interrupted and called again, with or
     without a cluster, members that are not finished are trained. Weights are those of
-    `fit`, bit for bit, if all machines have the same processor. Raises `ClusterError` if
+    `fit`, bit for bit, on CPUs of one kind. Raises `ClusterError` if
     the cluster cannot be used, and `ValueError` if columns are not on the device.
     """
     if is_elsewhere(experience):
@@ -58,11 +59,10 @@ def fit_on_cluster(
             "These columns are stored or mapped from files of this machine, which those of "
             "a cluster do not have. Train without the cluster, or read the log into memory."
         )
-    waiting = [
-        plan
-        for plan in plans
-        if not MemberFiles.of(directory, plan.number).is_finished(updates)
-    ]
+    waiting = [p for p in plans if not _files(p, directory).is_finished(updates)]
+    half = sum(bool(saved_steps(_files(plan, directory).checkpoints)) for plan in waiting)
+    if half:
+        say(f"Half trained here, and begun anew on the cluster: {half}")
     if waiting:
         cluster = _Cluster(address)
         try:
@@ -82,6 +82,10 @@ def fit_on_cluster(
         plans, experience, probe, updates=updates, chunk=chunk, directory=directory,
         report=report, say=say,
     )  # fmt: skip
+
+
+def _files(plan: MemberPlan, directory: Path) -> MemberFiles:
+    return MemberFiles.of(directory, plan.number)
 
 
 def divided(plans: Sequence[MemberPlan], slots: int, least: int) -> list[list[MemberPlan]]:
@@ -127,6 +131,19 @@ class _Cluster:
             self.leave()
             raise
 
+    def _require_a_machine(self) -> None:
+        """Raise `ClusterError` if no machine is left that could take a task."""
+        alive = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        if not any(
+            one.get("CPU", 0) >= self.cpus and one.get("GPU", 0) >= self.gpus
+            for one in alive
+        ):
+            raise ClusterError(
+                f"No machine is left on the cluster at {self.address} with "
+                f"{self.cpus} CPUs and {self.gpus} GPUs for a task. What is finished is "
+                "kept; start machines again, and give the same command once more."
+            )
+
     def leave(self) -> None:
         """End what this process began there; tasks under way end with it."""
         if self.is_ours:
@@ -163,6 +180,8 @@ class _Cluster:
         try:
             while under_way:
                 over, _ = ray.wait(list(under_way), timeout=SECONDS_BETWEEN_LOOKS)
+                if not over:
+                    self._require_a_machine()
                 for reference in over:
                     number = under_way.pop(reference)
                     save_members(tasks[number], ray.get(reference), directory)
@@ -173,7 +192,15 @@ class _Cluster:
                 view.show(progress)
         finally:
             for reference in under_way:  # One failed, or somebody said stop.
+                self._keep(reference, tasks[under_way[reference]], directory)
                 ray.cancel(reference, force=True)
+
+    def _keep(self, reference: Any, task: list[MemberPlan], directory: Path) -> None:
+        """Save a task that is over already, if it is and went well."""
+        try:
+            save_members(task, self.ray.get(reference, timeout=0), directory)
+        except self.ray.exceptions.RayError:
+            return
 
 
 class _View:
@@ -227,6 +254,12 @@ def _connect(address: str) -> tuple[Any, bool]:
             "'stitchrl[ray]'"
         ) from error
     if ray.is_initialized():
+        here = ray.get_runtime_context().gcs_address
+        if address not in ("auto", here):
+            raise ClusterError(
+                f"This process is connected to the Ray cluster at '{here}', not to "
+                f"'{address}'. Say 'auto', or call ray.shutdown() first."
+            )
         return ray, False
     try:
         _knock(address)
@@ -252,8 +285,9 @@ def _share_of_machine(ray: Any) -> tuple[int, int, int]:
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     with_gpus = [one for one in alive if one.get("GPU", 0) >= 1]
     if with_gpus:
-        cpus = min(int(one.get("CPU", 1) // one["GPU"]) for one in with_gpus)
-        return max(1, cpus), 1, sum(int(one["GPU"]) for one in with_gpus)
+        # Ray leaves out CPUs where there are none; a task on a GPU then asks for none.
+        cpus = min(int(one.get("CPU", 0) // one["GPU"]) for one in with_gpus)
+        return cpus, 1, sum(int(one["GPU"]) for one in with_gpus)
     counts = [int(one["CPU"]) for one in alive if one.get("CPU", 0) >= 1]
     if not counts:
         raise ClusterError(

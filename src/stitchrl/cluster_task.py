@@ -73,7 +73,7 @@ def train_members(
         )
     keep_programs()
     # Of several devices each has one thread; a single one would take the whole machine.
-    divide = {"threads": 1 if cpus == 1 else None, "host_devices": cpus}
+    divide = {"threads": 1 if cpus == 1 else None, "host_devices": max(1, cpus)}
     devices.prepare(precision=precision, **({} if devices.is_divided() else divide))
     begun, host = time.monotonic(), os.uname().nodename
     say(f"{len(plans)} of {plans[0].name} begin on '{host}'")

@@ -22,6 +22,7 @@ ONE_THREAD = (
 # What products of matrices take in. Unless told, JAX rounds to tensorfloat32 on GPUs.
 PRECISION = "JAX_DEFAULT_MATMUL_PRECISION"
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+JAX_NAMES = ("default", "high", "highest")  # What else JAX takes for one of these.
 LIBRARIES = ("stitchrl", "jax", "jaxlib", "numpy", "scipy", "optax")
 
 
@@ -57,7 +58,7 @@ def prepare(
 
 
 def _use_precision(precision: str) -> None:
-    if precision not in PRECISIONS:
+    if precision not in PRECISIONS + JAX_NAMES:
         raise ValueError(
             f"precision must be one of {', '.join(PRECISIONS)}, but is '{precision}'."
         )
@@ -189,6 +190,8 @@ def _processor() -> str:
 def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One sentence for each entry of `describe()` that is not as recorded; [] if none."""
     before, after = _flat(recorded), _flat(now)
+    if before.get("platform") == "cpu":  # Not recorded at first; CPUs have but one.
+        before = {"precision": "float32", **before}
     return [
         f"{name} was {before.get(name, 'not recorded')!r} and is "
         f"{after.get(name, 'not known')!r} now."

@@ -82,7 +82,12 @@ print(json.dumps(jax.config.jax_default_matmul_precision))
 
 @pytest.mark.parametrize(
     ("precision", "said", "used"),
-    [(None, "", "float32"), (None, "bfloat16", "bfloat16"), ("tensorfloat32",) * 3],
+    [
+        (None, "", "float32"),
+        (None, "bfloat16", "bfloat16"),
+        (None, "highest", "highest"),
+        ("tensorfloat32",) * 3,
+    ],
 )
 def test_products_take_in_float32_unless_told(precision, said, used):
     program = PRECISION.format(precision=repr(precision))

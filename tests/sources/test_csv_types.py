@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stitchrl.findings import DataError
 from stitchrl.sources import Mapping, csv_files
 from stitchrl.sources.binding import bind
 from stitchrl.sources.columns import Text
@@ -55,6 +56,22 @@ LATE = {
     "a date": ("2024-01-01", "2024-01-02"),
     "text": ("a", "b"),
 }
+
+
+@pytest.mark.parametrize("late", ['2.5,"n\n3.5,n\n', '"2"5,n\n'])
+def test_a_stray_quotation_mark_far_down_is_refused(tmp_path, late):
+    path = tmp_path / "log.csv"
+    path.write_text("x,note\n" + "1.5,n\n" * ROWS + late)
+    with pytest.raises(DataError, match="quotation mark that is not closed, or text after"):
+        open_csv(path).read(["x"], frozenset())
+
+
+@pytest.mark.parametrize("where", ["1.5,n\n\n2.5,n\n", "1.5,n\n2.5,n\n\n"])
+def test_an_empty_line_is_no_row(tmp_path, where):
+    path = tmp_path / "log.csv"
+    path.write_text("x,note\n" + "0.5,n\n" * ROWS + where)
+    found = open_csv(path).read(["x"], frozenset())["x"]
+    assert found[ROWS:].tolist() == [1.5, 2.5]
 
 
 # Decimals that DuckDB, looking at all of them, leaves as text: they are numbers alike.

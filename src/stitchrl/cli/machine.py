@@ -17,8 +17,9 @@ def prepare(threads: int | None = None, precision: str | None = None) -> None:
     raises `RuntimeError`. Raises `ValueError` if the machine has fewer CPUs.
     """
     keep_programs()
-    if precision is None and not devices.has_started():
-        precision = os.environ.get(devices.PRECISION) or "float32"
+    is_said = bool(os.environ.get(devices.PRECISION))
+    if precision is None and not is_said and not devices.has_started():
+        precision = "float32"
     host_devices = None if devices.is_divided() else threads or devices.thread_count()
     try:
         devices.prepare(threads=threads, host_devices=host_devices, precision=precision)

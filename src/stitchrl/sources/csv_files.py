@@ -58,7 +58,7 @@ def open_csv(path: Path) -> Source:
         types = {name: "VARCHAR" for name in wanted if name in as_text}
         kinds = _foreseen(path, wanted, options, as_text)
         found = None
-        if kinds is not None:
+        if kinds is not None and not _has_quotes(path):
             found = _streamed(path, names, kinds, delimiter, coarse)
         if found is not None:
             return found
@@ -113,6 +113,12 @@ def _foreseen(
     return found if is_known and is_said else None
 
 
+def _has_quotes(path: Path) -> bool:
+    """Whether there is a quotation mark: one that is not closed passes through Arrow."""
+    with path.open("rb") as file:
+        return any(b'"' in block for block in iter(lambda: file.read(BLOCK), b""))
+
+
 def _streamed(
     path: Path,
     names: tuple[str, ...],
@@ -137,7 +143,7 @@ def _streamed(
                 use_threads=False, block_size=BLOCK, column_names=names, skip_rows=1
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False
+                delimiter=delimiter, quote_char=False, ignore_empty_lines=len(names) > 1
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: KINDS[kind] for name, kind in kinds.items()},
