@@ -66,6 +66,13 @@ def test_a_stray_quotation_mark_far_down_is_refused(tmp_path, late):
         open_csv(path).read(["x"], frozenset())
 
 
+def test_quotes_around_names_of_columns_cost_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "log.csv"
+    path.write_text('"x","note"\n1.5,n\n')
+    monkeypatch.setattr(csv_files, "_read_csv", None)  # Not by DuckDB, that is.
+    assert open_csv(path).read(["x"], frozenset())["x"].tolist() == [1.5]
+
+
 @pytest.mark.parametrize("where", ["1.5,n\n\n2.5,n\n", "1.5,n\n2.5,n\n\n"])
 def test_an_empty_line_is_no_row(tmp_path, where):
     path = tmp_path / "log.csv"
