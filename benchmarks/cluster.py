@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".bench" / "cluster"
-UPDATES, CHUNK, TRIALS = 10_000, 1_000, 5
+UPDATES, CHUNK, TRIALS = 40_000, 2_000, 5
 ALGORITHMS = ("iql", "bc")
 
 
