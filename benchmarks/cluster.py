@@ -142,9 +142,7 @@ def prove(trials: int, algorithms: Sequence[str] = ALGORITHMS) -> list[Outcome]:
     outcome = []
     for number in range(trials):
         one = trial(number, expected, algorithms)
-        if (
-            not one.rerun
-        ):  # What was at work had ended when the kill came: it tells nothing.
+        if not one.rerun:  # The kill came between two tasks, and tells nothing.
             print(f"trial {number} again: {one}", flush=True)
             one = trial(number, expected, algorithms)
         outcome.append(one)

@@ -51,8 +51,8 @@ def fit_on_cluster(
     trained is saved to `directory` as soon as it is over, and never trained again; a task
     whose machine is lost begins anew on another one. Interrupted and called again, with or
     without a cluster, members that are not finished are trained. Weights are those of
-    `fit`, bit for bit, on CPUs of one kind. Raises `ClusterError` if
-    the cluster cannot be used, and `ValueError` if columns are not on the device.
+    `fit`, bit for bit, on CPUs of one kind. Raises `ClusterError` if the cluster cannot be
+    used, and `ValueError` if columns are not on the device.
     """
     if is_elsewhere(experience):
         raise ValueError(
@@ -192,8 +192,9 @@ class _Cluster:
                 view.show(progress)
         finally:
             for reference in under_way:  # One failed, or somebody said stop.
-                self._keep(reference, tasks[under_way[reference]], directory)
                 ray.cancel(reference, force=True)
+            for reference, number in under_way.items():
+                self._keep(reference, tasks[number], directory)
 
     def _keep(self, reference: Any, task: list[MemberPlan], directory: Path) -> None:
         """Save a task that is over already, if it is and went well."""

@@ -73,6 +73,15 @@ def test_quotes_around_names_of_columns_cost_nothing(tmp_path, monkeypatch):
     assert open_csv(path).read(["x"], frozenset())["x"].tolist() == [1.5]
 
 
+def test_quotes_are_found_whatever_ends_a_line(tmp_path):
+    path = tmp_path / "log.csv"
+    for end in ("\n", "\r\n", "\r"):
+        path.write_text(end.join(["x,note", '1.5,"a, b"', ""]), newline="")
+        assert open_csv(path).read(["x"], frozenset())["x"].tolist() == [1.5]
+        note = open_csv(path).read(["note"], frozenset({"note"}))["note"]
+        assert list(note.values if isinstance(note, Text) else note) == ["a, b"], end
+
+
 @pytest.mark.parametrize("where", ["1.5,n\n\n2.5,n\n", "1.5,n\n2.5,n\n\n"])
 def test_an_empty_line_is_no_row(tmp_path, where):
     path = tmp_path / "log.csv"

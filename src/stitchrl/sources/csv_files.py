@@ -115,9 +115,10 @@ def _foreseen(
 
 def _has_quotes(path: Path) -> bool:
     """Whether one is below the header: Arrow takes those that nobody closed, too."""
-    with path.open("rb") as file:
+    # Any bytes are Latin-1; lines end with \r, too, as they do for `_header`.
+    with path.open(encoding="latin-1", newline="") as file:
         file.readline()
-        return any(b'"' in block for block in iter(lambda: file.read(BLOCK), b""))
+        return any('"' in block for block in iter(lambda: file.read(BLOCK), ""))
 
 
 def _streamed(
