@@ -13,7 +13,7 @@ demo: ## From simulated patients to a report on whether to change their treatmen
 
 test: ## Everything that must hold: format, lint, spelling, types, tests.
 	@.ci/set-up .venv test
-	@start=$$(date +%s); $(checks) && .venv/bin/python -m pytest -n auto --dist loadgroup \
+	@start=$$(date +%s); $(checks) && .venv/bin/python -m pytest -n auto \
 		--no-loadscope-reorder $(ARGS); status=$$?; \
 	echo "make test took $$(($$(date +%s) - start)) s, set-up not counted."; exit $$status
 

@@ -24,7 +24,7 @@ WORK = ROOT / ".bench" / "cluster"
 UPDATES, CHUNK, TRIALS = 10_000, 1_000, 5
 BATCH = {"batch_size": [64]}
 GRIDS = {  # In the order in which Ray begins them.
-    "bc": BATCH | {"hidden": [[8], [16], [160, 160], [192, 192]]},
+    "bc": BATCH | {"hidden": [[8], [16], [128, 128], [160, 160]]},
     "iql": BATCH | {"hidden": [[8], [8, 8]]},
 }
 BEGUN = len(GRIDS["bc"]["hidden"])  # The last two of these take a node some seconds each.

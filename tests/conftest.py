@@ -2,10 +2,12 @@
 
 import atexit
 import os
+import re
 import tempfile
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 if WORKER and hasattr(os, "sched_setaffinity"):
@@ -35,23 +37,29 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-def group_of(item: Any) -> str:
+def group_of(node: str) -> str:
     """What shares programs: the tests of a file, or of one algorithm of many."""
-    group = str(item.path)
-    if item.path.name == "test_all.py" and hasattr(item, "callspec"):
-        group += item.callspec.id.replace("-", " ").split()[0]
-    return group
+    path, _, name = node.partition("::")
+    if path.endswith("/test_all.py"):
+        return path + re.split(r"[\]\- ]", name.partition("[")[2])[0]
+    shares_runs = path.startswith("tests/job/test_reporting")
+    return "tests/job/test_reporting" if shares_runs else path
 
 
-def pytest_collection_modifyitems(items: list) -> None:
-    """A group runs in one process."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+class Grouped(LoadScopeScheduling):
+    """A group runs in one process. (`--dist loadgroup` is deaf with pytest 9.2.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
 
 
-def pytest_runtest_teardown(item: Any, nextitem: Any) -> None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped:
+    return Grouped(config, log)
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """After a group its programs go, once they are many."""
-    if nextitem is None or group_of(nextitem) != group_of(item):
+    if nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid):
         from stitchrl.programs import make_room  # Not before its types are checked.
 
         make_room()

@@ -59,8 +59,11 @@ def chain(stops: int = 10) -> Dataset:
     )
 
 
-def values_of(log: Dataset, *, updates: int, discount: float = 1.0) -> NetworkValues:
-    imitations = imitations_of(log, updates=updates, seed=0)
+def values_of(
+    log: Dataset, *, updates: int, imitated: int = 10, discount: float = 1.0
+) -> NetworkValues:
+    """`imitated`: updates of the behavior model, few where nothing hangs on it."""
+    imitations = imitations_of(log, updates=imitated, seed=0)
     return NetworkValues(log, imitations, discount=discount, updates=updates, seed=0)
 
 
@@ -103,7 +106,7 @@ def on_bandit():
         acting(0.5, 0.0, 0.5),
         acting(1.0, 0.0, 0.0, share=0.5),
     ]
-    networks = values_of(bandit(), updates=1_500)
+    networks = values_of(bandit(), updates=1_500, imitated=1_000)
     return networks.evaluate(requests)
 
 
@@ -148,7 +151,7 @@ def test_continuous_actions_are_drawn_and_mixed():
         actions=Bounds(("dose",), (-1.0,), (1.0,)),
     )
     always = Candidate("always .6", "policy", "mode", Constant())
-    networks = values_of(log, updates=1_500)
+    networks = values_of(log, updates=1_500, imitated=1_500)
     whole, half = networks.evaluate([Request(always), Request(always, 0.5)])
     assert whole.completions.behavior == pytest.approx(0.6, abs=0.03)
     assert half.completions.behavior == pytest.approx(0.4, abs=0.04)
@@ -176,7 +179,7 @@ def test_a_policy_is_followed_at_its_own_observations():
         Request(Candidate(f"{slope} s", "policy", "mode", Following(jnp.float32(slope))))
         for slope in slopes
     ]
-    networks = values_of(log, updates=1_500)
+    networks = values_of(log, updates=1_500, imitated=1_500)
     found = networks.rank(requests)
     exact = [-((1 - slope) ** 2) * 0.12 for slope in slopes]
     assert found == pytest.approx(exact, abs=0.02)
@@ -242,7 +245,7 @@ def test_a_declared_horizon_ends_values_as_in_closed_form():
 def test_bits_add_up_to_where_episodes_were_cut(knows_final):
     chances = np.array([0.45, 0.3, 0.25])
     log = timed_log(has_states=False, knows_final=knows_final)
-    networks = values_of(log, updates=3_000, discount=0.99)
+    networks = values_of(log, updates=100, imitated=3_000, discount=0.99)
     (fitted,) = networks.evaluate([fixed(tuple(chances.tolist()))])
     exact = STEPS * float((chances * np.log2(chances * 3)).sum())  # 0.455
     assert fitted.divergence is not None

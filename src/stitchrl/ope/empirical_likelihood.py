@@ -63,18 +63,13 @@ def deviance(values: np.ndarray) -> float:
     smallest, mean = float(values.min()), float(values.mean())
     if mean <= 0 or smallest >= 0:
         return 0.0 if mean <= 0 else np.inf
-
-    def slope(multiplier: float) -> tuple[float, float]:
-        ratio = values / (1 + multiplier * values)
-        return float(ratio.sum()), float(-(ratio**2).sum())
-
     low, high = 0.0, -1 / smallest
     multiplier = min(mean / float((values**2).mean()), 0.5 * high)
     for _ in range(100):
-        found, curvature = slope(multiplier)
-        low, high = (multiplier, high) if found > 0 else (low, multiplier)
-        step = -found / curvature
-        new = multiplier + step
+        ratio = values / (1 + multiplier * values)
+        slope, curvature = float(ratio.sum()), float(-(ratio**2).sum())
+        low, high = (multiplier, high) if slope > 0 else (low, multiplier)
+        new = multiplier - slope / curvature
         new = new if low < new < high else (low + high) / 2
         is_near = abs(new - multiplier) <= ENOUGH * new
         multiplier = new
