@@ -135,6 +135,15 @@ def test_columns_that_the_file_lacks_are_all_named(tmp_path: Path):
     assert "Did you mean 'bloc'?" in str(error)
 
 
+def test_columns_of_a_preset_that_the_file_lacks_lead_to_a_guess(tmp_path: Path):
+    path = write_csv(tmp_path / "log.csv", {"a": np.ones(2), "b": np.ones(2)})
+    with pytest.raises(DataError) as caught:
+        load(path)
+    guess = "`stitchrl map LOG --guess` proposes a mapping for this file."
+    reward, action = (finding.remedy for finding in caught.value.findings)
+    assert (reward, action) == (f"There are: 'a', 'b'. {guess}", guess)
+
+
 def test_what_a_mapping_must_say(tmp_path: Path):
     path = write_csv(tmp_path / "log.csv", columns())
     for role in ("observation", "action", "reward"):

@@ -186,7 +186,8 @@ class _Lookup:
         origin = f" (by preset '{self.mapping.preset}')" if is_by_preset else ""
         remedy = self.remedy(name.removesuffix("*"))
         if is_by_preset:
-            remedy += " `stitchrl map LOG --guess` proposes a mapping for this file."
+            guess = "`stitchrl map LOG --guess` proposes a mapping for this file."
+            remedy = f"{remedy} {guess}".lstrip()
         self.refused.append(
             Finding(
                 "COLUMN_MISSING",

@@ -19,7 +19,7 @@ def propose_action(proposal: Proposal, episode: str | None) -> int | None:
         return None
     if name is not None and _is_choice(proposal, name, MAX_ACTIONS):
         count = len(labels(proposal.columns[name], name, proposal.source.path).values)
-        proposal.set("action", name, f"{count} choices")
+        proposal.set("action", name, "1 choice" if count == 1 else f"{count} choices")
         if count > FEW:
             proposal.unknown.append(
                 f"'{name}' has {count:,} values: are they choices, or an amount? For "
