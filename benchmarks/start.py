@@ -43,7 +43,7 @@ def observed(*inputs):
     advance = compile_advance(*inputs)
     def go(*inputs):
         found = advance(*inputs)
-        said["first_update"] = time.time()
+        said.setdefault("first_update", time.time())
         return found
     return go
 

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, Float, Key
-from scipy.special import ndtri
 
 from stitchrl.networks import MLP, Critics, Hidden
 from stitchrl.spaces import Spec
@@ -121,5 +121,5 @@ def spread_latents(count: int, size: int) -> Float[Array, "count latent"]:
         golden = (1 + golden) ** (1 / (size + 1))
     steps = golden ** -np.arange(1.0, size + 1)
     uniform = (0.5 + np.arange(count)[:, None] * steps) % 1
-    latents = np.clip(ndtri(uniform), -LATENT_BOUND, LATENT_BOUND)
+    latents = np.clip(scipy.special.ndtri(uniform), -LATENT_BOUND, LATENT_BOUND)
     return jnp.asarray(latents, jnp.float32)

@@ -6,7 +6,7 @@ For logs whose observations have discrete ids. No network and no tuning.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy
 
 from stitchrl.dataset import Choices, Dataset
 
@@ -68,7 +68,8 @@ class TriedMoves:
 
     count: np.ndarray  # float64 (states, actions): how often it was made.
     reward: np.ndarray  # float64 (states * actions,): its mean; 0 where never made.
-    transition: csr_array  # float64 (states * actions, states): shares of where it led.
+    # float64 (states * actions, states): shares of where it led.
+    transition: "scipy.sparse.csr_array"
 
     @classmethod
     def counted(
@@ -88,7 +89,9 @@ class TriedMoves:
         mean = np.bincount(pair, reward, minlength=len(count)) / total
         goes_on = following >= 0
         places = pair[goes_on], following[goes_on]
-        transition = csr_array((1 / total[places[0]], places), shape=(len(count), states))
+        transition = scipy.sparse.csr_array(
+            (1 / total[places[0]], places), shape=(len(count), states)
+        )
         return cls(count.reshape(shape), mean, transition)
 
     def backup(self, values: np.ndarray, discount: float) -> np.ndarray:

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import lu_factor, lu_solve
-from scipy.sparse import csr_array, eye_array
-from scipy.sparse.csgraph import breadth_first_order
-from scipy.sparse.linalg import bicgstab, splu
+import scipy
 
 ITERATIVE_FROM = 100  # States; below, factors cost nothing.
 SPARSE = 6  # Successors of a state on average, up to which sparse factors stay sparse.
@@ -24,7 +21,7 @@ ALLOWED = 1e-12  # and that is accepted, as factors leave about as much.
 class Chain:
     """P (S, S), whose rows fall short of 1 by the probability of ending; γ; horizon."""
 
-    following: csr_array
+    following: "scipy.sparse.csr_array"
     discount: float
     horizon: int | None = None  # Steps until everything ends; None: when it ends by itself.
     tolerance: float = 0.0  # Relative residual of solves; 0: as exact as factors.
@@ -52,8 +49,12 @@ class Chain:
         begin = np.concatenate([entry.col[likely], np.full(len(exits), self.states)])
         reach = np.concatenate([entry.row[likely], exits])
         size = self.states + 1
-        backwards = csr_array((np.ones(len(begin)), (begin, reach)), shape=(size, size))
-        reached = breadth_first_order(backwards, self.states, return_predecessors=False)
+        backwards = scipy.sparse.csr_array(
+            (np.ones(len(begin)), (begin, reach)), shape=(size, size)
+        )
+        reached = scipy.sparse.csgraph.breadth_first_order(
+            backwards, self.states, return_predecessors=False
+        )
         result = np.ones(size, bool)
         result[reached] = False
         return result[:-1]
@@ -102,13 +103,13 @@ class Chain:
             now = self.discount * (now @ self.following)
 
     @cached_property
-    def _ending(self) -> csr_array:
+    def _ending(self) -> "scipy.sparse.csr_array":
         """P with empty rows where it is endless."""
         following = self.following
         if not self.endless.any():
             return following
         keep = np.repeat(~self.endless, np.diff(following.indptr))
-        return csr_array(
+        return scipy.sparse.csr_array(
             (following.data * keep, following.indices, following.indptr),
             shape=following.shape,
         )
@@ -119,12 +120,14 @@ class Chain:
         if self.states <= DENSE_UP_TO and not self._is_sparse:
             matrix = following.toarray() * -self.discount
             matrix[np.diag_indices(self.states)] += 1.0
-            factors = lu_factor(matrix, overwrite_a=True, check_finite=False)
+            factors = scipy.linalg.lu_factor(matrix, overwrite_a=True, check_finite=False)
             return (
-                lambda right: lu_solve(factors, right, check_finite=False),
-                lambda right: lu_solve(factors, right, trans=1, check_finite=False),
+                lambda right: scipy.linalg.lu_solve(factors, right, check_finite=False),
+                lambda right: scipy.linalg.lu_solve(
+                    factors, right, trans=1, check_finite=False
+                ),
             )
-        sparse = splu(self._matrix.tocsc())
+        sparse = scipy.sparse.linalg.splu(self._matrix.tocsc())
         return sparse.solve, lambda right: sparse.solve(right, trans="T")
 
     @property
@@ -132,9 +135,11 @@ class Chain:
         return self.following.nnz <= SPARSE * self.states
 
     @cached_property
-    def _matrix(self) -> csr_array:
+    def _matrix(self) -> "scipy.sparse.csr_array":
         """I - γ P."""
-        return eye_array(self.states, format="csr") - self.discount * self._ending
+        return (
+            scipy.sparse.eye_array(self.states, format="csr") - self.discount * self._ending
+        )
 
     def _solve(self, right: np.ndarray, *, backwards: bool = False) -> np.ndarray:
         """x = right + γ P x; `backwards` with P transposed."""
@@ -142,7 +147,9 @@ class Chain:
             matrix = self._matrix.T if backwards else self._matrix
             # Thirty times faster than factors where episodes are short; else it gives up.
             aim = max(self.tolerance, EXACT)
-            result, failed = bicgstab(matrix, right, rtol=aim, atol=0.0, maxiter=200)
+            result, failed = scipy.sparse.linalg.bicgstab(
+                matrix, right, rtol=aim, atol=0.0, maxiter=200
+            )
             left = np.abs(right - matrix @ result).max()
             if not failed and left <= max(self.tolerance, ALLOWED) * np.abs(right).max():
                 return result

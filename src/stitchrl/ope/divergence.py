@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy
 
 from stitchrl.dataset import Dataset
 from stitchrl.ope.chain import Chain
@@ -100,7 +100,7 @@ def tabular_divergence(
     following, _, seen = follow(model, policy * trust)
     otherwise, _, _ = follow(model, model.behavior)
     rest = otherwise.multiply(np.where(acted, 1 - seen, 0.0)[:, None])
-    chain = Chain(csr_array(following + rest), 1.0, horizon)
+    chain = Chain(scipy.sparse.csr_array(following + rest), 1.0, horizon)
     bits = np.where(acted, kl_by_state(policy, behavior), 0.0)
     visits = chain.visits(model.start)
     per_episode = float(visits @ bits)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy
 
 from stitchrl.dataset import Dataset
 from stitchrl.ope.base import Completions, Source
@@ -231,19 +231,19 @@ class PolicyInModel:
 
 def follow(
     model: EmpiricalModel, policy: np.ndarray
-) -> tuple[csr_array, np.ndarray, np.ndarray]:
+) -> tuple["scipy.sparse.csr_array", np.ndarray, np.ndarray]:
     """P̂_π (S, S) through seen actions only, r̂_π (S,), and π's mass (S,) on them."""
     return along(model, model.pair_policy(policy))
 
 
 def along(
     model: EmpiricalModel, taken: np.ndarray
-) -> tuple[csr_array, np.ndarray, np.ndarray]:
+) -> tuple["scipy.sparse.csr_array", np.ndarray, np.ndarray]:
     """As `follow`, of seen pairs that are taken with these probabilities (pairs,)."""
     of, states = model.transitions, len(model.transitions.states)
     goes_on = of.triple_next < states
     pair = of.triple_pair[goes_on]
-    following = csr_array(
+    following = scipy.sparse.csr_array(
         (
             taken[pair] * model.triple_probability[goes_on],
             (of.pair_state[pair], of.triple_next[goes_on]),

@@ -12,7 +12,7 @@ from 1 to 12 the ranks there hardly differ.
 """
 
 import numpy as np
-from scipy.sparse import diags_array
+import scipy
 
 from stitchrl.ope.chain import Chain
 from stitchrl.ope.fqe_tabular import TabularFQE, along
@@ -33,7 +33,7 @@ def pooled_value(fitted: TabularFQE, policy: np.ndarray, share: float = 1.0) -> 
     usually = fitted.behavior
     borrowed = 1 - kept
     chain = Chain(
-        (following + diags_array(borrowed) @ usually.chain.following).tocsr(),
+        (following + scipy.sparse.diags_array(borrowed) @ usually.chain.following).tocsr(),
         log.discount,
         log.horizon,
         fitted.tolerance,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import logsumexp
+import scipy
 
 from stitchrl.dataset import Dataset
 
@@ -72,7 +72,7 @@ class Weights:
     @cached_property
     def mean(self) -> float:
         """Mean weight of an episode: 1 in expectation if propensities are right."""
-        log_mean = logsumexp(self.log) - np.log(self.episodes)
+        log_mean = scipy.special.logsumexp(self.log) - np.log(self.episodes)
         return float(np.exp(np.minimum(log_mean, LARGEST_LOG)))
 
     @cached_property

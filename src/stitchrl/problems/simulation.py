@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy
 
 from stitchrl.dataset import Choices, Dataset
 
@@ -69,7 +69,7 @@ class Simulated(NamedTuple):
 class RowDraws:
     """Draws entries of a sparse matrix whose rows are probability distributions."""
 
-    def __init__(self, rows: csr_array):
+    def __init__(self, rows: "scipy.sparse.csr_array"):
         self.column = rows.indices.astype(np.int64)
         self.first = rows.indptr.astype(np.int64)
         self.cumulative = np.concatenate([[0.0], np.cumsum(rows.data)])

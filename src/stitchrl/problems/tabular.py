@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+import scipy
 
 from stitchrl.dataset import Dataset
 from stitchrl.problems.simulation import RowDraws, Simulated
@@ -21,7 +21,8 @@ class TabularMDP:
     rows at terminal states are never read. Those rounded to float32 are normalized.
     """
 
-    transition: csr_array  # (S·A, S): row s·A + a is P(· | s, a), empty if terminal.
+    # (S·A, S): row s·A + a is P(· | s, a), empty if terminal.
+    transition: "scipy.sparse.csr_array"
     reward: np.ndarray  # (S, A): expected; 0 where the state is terminal.
     start: np.ndarray  # (S,)
     terminal: np.ndarray  # bool (S,): nothing follows once such a state is reached.
@@ -50,7 +51,7 @@ class TabularMDP:
         terminal = np.asarray(terminal, bool)
         reward = np.asarray(reward, np.float64)
         states = len(start)
-        if not issparse(transition):
+        if not scipy.sparse.issparse(transition):
             transition = np.asarray(transition, np.float64)
             transition = transition.reshape(-1, transition.shape[-1])
         shape = transition.shape
@@ -62,7 +63,7 @@ class TabularMDP:
                 f"{terminal.shape}."
             )
         is_live = np.repeat(~terminal, actions)
-        transition = csr_array(transition, dtype=np.float64, copy=True)
+        transition = scipy.sparse.csr_array(transition, dtype=np.float64, copy=True)
         transition.data *= np.repeat(is_live, np.diff(transition.indptr))
         transition.eliminate_zeros()
         _require_distribution("transition", transition.sum(axis=1)[is_live])
@@ -184,8 +185,9 @@ class TabularMDP:
         if max_steps is None:
             self._require_ends(self._following(policy))
         rng = np.random.default_rng(seed)
-        choices, outcomes = RowDraws(csr_array(policy)), RowDraws(self.transition)
-        starts = RowDraws(csr_array(self.start[None]))
+        choices = RowDraws(scipy.sparse.csr_array(policy))
+        outcomes = RowDraws(self.transition)
+        starts = RowDraws(scipy.sparse.csr_array(self.start[None]))
         state = starts.column[starts.draw(np.zeros(episodes, np.int64), rng)]
         playing = np.arange(episodes)
         final_state = np.empty(episodes, np.int64)
@@ -263,12 +265,12 @@ class TabularMDP:
     def _following(self, policy: np.ndarray) -> np.ndarray:
         """P_π (S, S), dense; rows of terminal states are empty."""
         size = self.states * self.actions
-        weights = csr_array(
+        weights = scipy.sparse.csr_array(
             (policy.flatten(), np.arange(size), np.arange(0, size + 1, self.actions)),
             shape=(self.states, size),
         )
         weights.eliminate_zeros()
-        return csr_array(weights @ self.transition).toarray()
+        return scipy.sparse.csr_array(weights @ self.transition).toarray()
 
     def _backup(self, values: np.ndarray, discount: float) -> np.ndarray:
         following = (self.transition @ values).reshape(self.reward.shape)

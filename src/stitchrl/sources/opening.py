@@ -1,23 +1,9 @@
 """Open a file with the reader that its content asks for."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from stitchrl.sources.columns import Source
 from stitchrl.sources.content import format_of
-from stitchrl.sources.csv_files import open_csv
-from stitchrl.sources.d4rl import open_hdf5
-from stitchrl.sources.minari import open_minari
-from stitchrl.sources.npz import open_npz
-from stitchrl.sources.tables import open_parquet
-
-OPENERS: dict[str, Callable[[Path], Source]] = {
-    "parquet": open_parquet,
-    "csv": open_csv,
-    "npz": open_npz,
-    "hdf5": open_hdf5,
-    "minari": open_minari,
-}
 
 
 def open_source(path: Path, declared: str | None = None) -> Source:
@@ -25,4 +11,15 @@ def open_source(path: Path, declared: str | None = None) -> Source:
 
     Raises `DataError` if the file is missing, damaged, or not what its name says.
     """
-    return OPENERS[format_of(path, declared)](path)
+    match format_of(path, declared):  # Libraries are loaded for one format, not for all.
+        case "parquet":
+            from stitchrl.sources.tables import open_parquet as opened
+        case "csv":
+            from stitchrl.sources.csv_files import open_csv as opened
+        case "npz":
+            from stitchrl.sources.npz import open_npz as opened
+        case "hdf5":
+            from stitchrl.sources.d4rl import open_hdf5 as opened
+        case _:
+            from stitchrl.sources.minari import open_minari as opened
+    return opened(path)
