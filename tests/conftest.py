@@ -7,7 +7,6 @@ import tempfile
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 if WORKER and hasattr(os, "sched_setaffinity"):
@@ -46,15 +45,17 @@ def group_of(node: str) -> str:
     return "tests/job/test_reporting" if shares_runs else path
 
 
-class Grouped(LoadScopeScheduling):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A group runs in one process. (`--dist loadgroup` is deaf with pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
 
-    def _split_scope(self, nodeid: str) -> str:
-        return group_of(nodeid)
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
 
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped:
-    return Grouped(config, log)
+    is_usual = config.getoption("dist") == "load"  # What `-n` alone asks for.
+    return Grouped(config, log) if is_usual else None
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
