@@ -29,7 +29,7 @@ GRIDS = {  # In the order in which Ray begins them.
     "iql": BATCH | {"hidden": [[8], [8, 8]]},
 }
 BEGUN = len(GRIDS["bc"]["hidden"])  # The last two of these take a node some seconds each.
-SECONDS_INTO = 1.0  # Them, when a node is killed: what they need is unpacked by then.
+SECONDS_INTO = 1.0  # After both have begun, the second node is killed.
 
 
 class Outcome(NamedTuple):
